@@ -1,0 +1,7 @@
+// Package v1alpha1 is the API of Keyturn: signing keys that rotate and service tokens that stay valid.
+//
+// +kubebuilder:object:generate=true
+// +kubebuilder:ac:generate=true
+// +kubebuilder:ac:output:package="applyconfiguration"
+// +groupName=keyturn.dev
+package v1alpha1

@@ -1,0 +1,357 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// SigningKey is a key that signs JSON Web Tokens and rotates itself. Its private half lives in a Secret of the same
+// namespace; its public half is published as a JWK Set (RFC 7517) in a ConfigMap, long enough before it signs and long
+// enough after, that every token verifies everywhere for the whole of its life.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=keyturn,shortName=sk
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Algorithm",type=string,JSONPath=`.spec.algorithm`
+// +kubebuilder:printcolumn:name="Active key",type=string,JSONPath=`.status.activeKeyID`
+// +kubebuilder:printcolumn:name="Next",type=string,JSONPath=`.status.nextTransitionTime`,description="When the next planned change of the ring is due"
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",message="metadata.name must be a DNS label of at most 63 characters, because it becomes part of URLs and of label values"
+type SigningKey struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says what the key is for and how it rotates.
+	// +required
+	Spec SigningKeySpec `json:"spec,omitzero"`
+	// status says which keys are in the ring and when the next change is due. It is derived from the ring Secret.
+	// +optional
+	Status SigningKeyStatus `json:"status,omitzero"`
+}
+
+// SigningKeyList is a list of SigningKeys.
+//
+// +kubebuilder:object:root=true
+type SigningKeyList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the SigningKeys.
+	Items []SigningKey `json:"items"`
+}
+
+// Algorithm names a signature algorithm of RFC 7518 section 3 or RFC 8037. Neither "none" nor a symmetric algorithm
+// is among them: a verifier must never be able to sign.
+//
+// +kubebuilder:validation:Enum=ES256;ES384;ES512;RS256;RS384;RS512;PS256;PS384;PS512;EdDSA
+type Algorithm string
+
+// SigningKeySpec says what a SigningKey is for and how it rotates.
+type SigningKeySpec struct {
+	// issuer is the "iss" claim of every token this key signs: an https URL, or any StringOrURI (RFC 7519 section 2)
+	// when discovery is not used. No two SigningKeys of a cluster share one. Defaults to
+	// <external URL>/<namespace>/<name> when the operator runs with an external URL; required otherwise.
+	// It cannot be changed, added or removed later: verifiers pin it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\s\\\\x00-\\\\x1f\\\\x7f]')",message="must not contain white space or control characters"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':') || isURL(self) || self.startsWith('urn:')",message="must be a URL, a urn: or a string without a colon (RFC 7519 section 2, StringOrURI)"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('https:') || (!self.contains('?') && !self.contains('#'))",message="an https issuer must have no query and no fragment (OpenID Connect Discovery section 3)"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('http:')",message="must not be a plain http URL: use https, or a name that is not a URL"
+	Issuer string `json:"issuer,omitempty"`
+
+	// algorithm is how the key signs. A change rotates in an orderly way: both keys are published while tokens of
+	// either are alive. Defaults to ES256.
+	// +optional
+	// +kubebuilder:default=ES256
+	Algorithm Algorithm `json:"algorithm,omitempty"`
+
+	// rotation says how often the key changes and how much time the new key needs to become known.
+	// +optional
+	// +kubebuilder:default={}
+	Rotation RotationSpec `json:"rotation,omitzero"`
+
+	// tokens says which tokens this key signs, and for whom.
+	// +optional
+	// +kubebuilder:default={}
+	Tokens TokensSpec `json:"tokens,omitzero"`
+
+	// jwks says where the public half is published.
+	// +optional
+	// +kubebuilder:default={}
+	JWKS JWKSSpec `json:"jwks,omitzero"`
+
+	// secretName is the Secret of this namespace that holds the private ring. Defaults to <name>-signing-key.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as Secret names are"
+	SecretName string `json:"secretName,omitempty"`
+
+	// revokedKeyIDs are the key IDs ("kid") that are compromised. Such a key leaves the ring and every JWKS at once,
+	// another key signs, and every token it signed is re-issued. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	RevokedKeyIDs []KeyID `json:"revokedKeyIDs,omitempty"`
+}
+
+// KeyID is the "kid" of a key: its RFC 7638 SHA-256 thumbprint, base64url without padding, 43 characters.
+//
+// +kubebuilder:validation:MinLength=43
+// +kubebuilder:validation:MaxLength=43
+// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
+type KeyID string
+
+// RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
+// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew.
+//
+// +kubebuilder:validation:XValidation:rule="duration(self.period) > duration(self.verifierCacheDuration) + duration(self.propagationDelay) + duration(self.clockSkew)",message="period must be longer than verifierCacheDuration + propagationDelay + clockSkew: a key is published that long before it signs",fieldPath=".period",reason="FieldValueInvalid"
+type RotationSpec struct {
+	// period is how long one key signs: 1s to 10 years, in whole seconds, and never shorter than the operator's
+	// minimum (5 minutes unless lowered). Defaults to 720h.
+	// +optional
+	// +kubebuilder:default="720h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('87600h')",message="must be between 1s and 87600h"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	Period *metav1.Duration `json:"period,omitempty"`
+
+	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 30 days, in whole
+	// seconds. Defaults to 1h; kube-apiserver and most libraries keep to that, some keep a day.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="must be between 0s and 720h"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	VerifierCacheDuration *metav1.Duration `json:"verifierCacheDuration,omitempty"`
+
+	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a pod: 0s to 1h, in whole seconds.
+	// Defaults to 2m, the kubelet's worst case with its default settings.
+	// +optional
+	// +kubebuilder:default="2m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	PropagationDelay *metav1.Duration `json:"propagationDelay,omitempty"`
+
+	// clockSkew is how far apart the clocks of the operator and of any verifier may be: 0s to 1h, in whole seconds.
+	// Defaults to 1m.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	ClockSkew *metav1.Duration `json:"clockSkew,omitempty"`
+}
+
+// TokensSpec says which tokens a SigningKey signs, and for whom.
+type TokensSpec struct {
+	// maxDuration is the longest life of any token this key signs: 1s to 1 year, in whole seconds, and never shorter
+	// than the operator's minimum (5 minutes unless lowered). Retired keys stay published that long. Defaults to 24h.
+	// +optional
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	MaxDuration *metav1.Duration `json:"maxDuration,omitempty"`
+
+	// allowedNamespaces says whose ServiceTokens may use this key. Defaults to the key's own namespace.
+	// +optional
+	// +kubebuilder:default={from: Same}
+	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
+
+	// rules must all be true of a token before it is signed. At most 16.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Rules []TokenRule `json:"rules,omitempty"`
+}
+
+// NamespaceScope says which namespaces are meant.
+//
+// +kubebuilder:validation:Enum=Same;All;Selector
+type NamespaceScope string
+
+// The namespaces that AllowedNamespaces can mean.
+const (
+	// NamespacesFromSame means the SigningKey's own namespace.
+	NamespacesFromSame NamespaceScope = "Same"
+	// NamespacesFromAll means every namespace.
+	NamespacesFromAll NamespaceScope = "All"
+	// NamespacesFromSelector means the namespaces whose labels match the selector, and the SigningKey's own.
+	NamespacesFromSelector NamespaceScope = "Selector"
+)
+
+// AllowedNamespaces says whose ServiceTokens may use a key, in the way of the Gateway API's allowedRoutes.
+//
+// +kubebuilder:validation:XValidation:rule="(self.from == 'Selector') == has(self.selector)",message="selector must be set when from is Selector, and only then",fieldPath=".selector",reason="FieldValueInvalid"
+type AllowedNamespaces struct {
+	// from is Same (the key's own namespace), All, or Selector (namespaces whose labels match, and the key's own).
+	// Defaults to Same.
+	// +optional
+	// +kubebuilder:default=Same
+	From NamespaceScope `json:"from,omitempty"`
+
+	// selector chooses namespaces by their labels. Required when from is Selector, refused otherwise.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// TokenRule is one condition that every token must meet.
+type TokenRule struct {
+	// expression is a CEL expression that must be true before a token is signed. It sees "claims", the token's claims
+	// as they will be signed (exp, iat and nbf as seconds since 1970), and "namespace" (name, labels) of the ServiceToken.
+	// Example: claims.aud.all(a, a.startsWith("https://")) && namespace.labels["tier"] == "prod". At most 1024 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Expression string `json:"expression,omitempty"`
+
+	// message is shown to whoever asks for a token that the expression refuses. Defaults to the expression.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+}
+
+// JWKSSpec says where the public half of a SigningKey is published.
+type JWKSSpec struct {
+	// name of the ConfigMap, the same in every namespace. Defaults to <SigningKey name>-jwks.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as ConfigMap names are"
+	Name string `json:"name,omitempty"`
+
+	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+
+	// namespaces chooses further namespaces, by their labels, that receive a copy of the ConfigMap. An empty selector
+	// chooses all. Copies are added and removed as labels change. Defaults to none.
+	// +optional
+	Namespaces *metav1.LabelSelector `json:"namespaces,omitempty"`
+}
+
+// LabelValue is the value of a label: at most 63 characters.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
+type LabelValue string
+
+// AnnotationValue is the value of an annotation: at most 1024 characters.
+//
+// +kubebuilder:validation:MaxLength=1024
+type AnnotationValue string
+
+// SigningKeyStatus is what the operator has observed of a SigningKey.
+type SigningKeyStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Ready, Propagated and, while something is wrong with the ring, Degraded.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// issuer is the issuer in force, defaults included.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Issuer string `json:"issuer,omitempty"`
+
+	// keys are the keys of the ring, newest first, and the revoked keys that are still denied.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=84
+	Keys []KeyStatus `json:"keys,omitempty"`
+
+	// activeKeyID is the ID of the key that signs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=43
+	ActiveKeyID string `json:"activeKeyID,omitempty"`
+
+	// nextTransitionTime is when the next planned change of the ring is due.
+	// +optional
+	NextTransitionTime *metav1.Time `json:"nextTransitionTime,omitempty"`
+}
+
+// KeyState is where a key stands in its life.
+//
+// +kubebuilder:validation:Enum=Pending;Active;Retired;Revoked
+type KeyState string
+
+// The states of a key.
+const (
+	// KeyPending means published, or about to be, and not signing yet: verifiers are learning it.
+	KeyPending KeyState = "Pending"
+	// KeyActive means signing. Exactly one key of a ring is.
+	KeyActive KeyState = "Active"
+	// KeyRetired means published and no longer signing; the private half is destroyed.
+	KeyRetired KeyState = "Retired"
+	// KeyRevoked means compromised: in no JWKS, denied until the last token it could have signed has expired.
+	KeyRevoked KeyState = "Revoked"
+)
+
+// KeyStatus is one key of the ring.
+type KeyStatus struct {
+	// id is the "kid": the RFC 7638 thumbprint.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=43
+	ID string `json:"id,omitempty"`
+
+	// algorithm is how the key signs. Unknown, and absent, for a revoked key that was never in the ring.
+	// +optional
+	Algorithm Algorithm `json:"algorithm,omitempty"`
+
+	// state is Pending, Active, Retired or Revoked.
+	// +required
+	State KeyState `json:"state,omitempty"`
+
+	// createdAt is when the key was generated.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
+
+	// publishedAt is when every copy of the JWKS was first seen to hold the key.
+	// +optional
+	PublishedAt *metav1.Time `json:"publishedAt,omitempty"`
+
+	// activatedAt is when the key began to sign.
+	// +optional
+	ActivatedAt *metav1.Time `json:"activatedAt,omitempty"`
+
+	// retiredAt is when the key stopped signing, or was revoked.
+	// +optional
+	RetiredAt *metav1.Time `json:"retiredAt,omitempty"`
+
+	// removeAfter is when the last token the key could have signed has expired: a Retired key then leaves the JWKS, a
+	// Revoked key the deny list.
+	// +optional
+	RemoveAfter *metav1.Time `json:"removeAfter,omitempty"`
+}
