@@ -98,13 +98,13 @@ type ServiceTokenSpec struct {
 	// profile is JWT, or AccessToken for an OAuth access token (RFC 9068): typ at+jwt, and a client_id claim, which is
 	// the subject unless the claims say otherwise. Defaults to JWT.
 	// +optional
-	// +kubebuilder:default=JWT
+	// +default="JWT"
 	Profile Profile `json:"profile,omitempty"`
 
 	// duration is how long a token lives: 1s to 1 year, in whole seconds, never more than the key's maxDuration and
 	// never less than the operator's minimum (5 minutes unless lowered). Defaults to 1h.
 	// +optional
-	// +kubebuilder:default="1h"
+	// +default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
@@ -163,9 +163,12 @@ type SigningKeyReference struct {
 type Audience string
 
 // SecretTemplate adds to the Secret that holds the token.
+//
+// +kubebuilder:validation:MinProperties=0
 type SecretTemplate struct {
 	// labels are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
 	// +optional
+	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
@@ -173,6 +176,7 @@ type SecretTemplate struct {
 
 	// annotations are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
 	// +optional
+	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
@@ -182,6 +186,7 @@ type SecretTemplate struct {
 	// .Audiences, .IssuedAt and .ExpiresAt (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token }}".
 	// The key "token" is reserved. At most 16 keys, each template at most 8192 characters.
 	// +optional
+	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && k != '..')",message="keys must consist of letters, digits, '-', '_' and '.', as Secret keys do"
 	// +kubebuilder:validation:XValidation:rule="!('token' in self)",message="the key token is reserved for the token itself"
@@ -194,26 +199,31 @@ type SecretTemplate struct {
 type TemplateText string
 
 // ServiceTokenStatus is what the operator has observed of a ServiceToken. It never holds the token.
+//
+// +kubebuilder:validation:MinProperties=1
 type ServiceTokenStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
 	// conditions hold Ready: the Secret holds a token that verifies now and says what the spec asks for.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
 	// keyID is the "kid" of the key that signed the token.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=43
 	KeyID string `json:"keyID,omitempty"`
 
 	// tokenID is the token's "jti".
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	TokenID string `json:"tokenID,omitempty"`
 

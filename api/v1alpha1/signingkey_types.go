@@ -51,6 +51,8 @@ type SigningKeyList struct {
 type Algorithm string
 
 // SigningKeySpec says what a SigningKey is for and how it rotates.
+//
+// +kubebuilder:validation:MinProperties=1
 type SigningKeySpec struct {
 	// issuer is the "iss" claim of every token this key signs: an https URL, or any StringOrURI (RFC 7519 section 2)
 	// when discovery is not used. No two SigningKeys of a cluster share one. Defaults to
@@ -68,22 +70,22 @@ type SigningKeySpec struct {
 	// algorithm is how the key signs. A change rotates in an orderly way: both keys are published while tokens of
 	// either are alive. Defaults to ES256.
 	// +optional
-	// +kubebuilder:default=ES256
+	// +default="ES256"
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 
 	// rotation says how often the key changes and how much time the new key needs to become known.
 	// +optional
-	// +kubebuilder:default={}
+	// +default={}
 	Rotation RotationSpec `json:"rotation,omitzero"`
 
 	// tokens says which tokens this key signs, and for whom.
 	// +optional
-	// +kubebuilder:default={}
+	// +default={}
 	Tokens TokensSpec `json:"tokens,omitzero"`
 
 	// jwks says where the public half is published.
 	// +optional
-	// +kubebuilder:default={}
+	// +default={}
 	JWKS JWKSSpec `json:"jwks,omitzero"`
 
 	// secretName is the Secret of this namespace that holds the private ring. Defaults to <name>-signing-key.
@@ -97,6 +99,7 @@ type SigningKeySpec struct {
 	// another key signs, and every token it signed is re-issued. At most 64.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=0
 	// +kubebuilder:validation:MaxItems=64
 	RevokedKeyIDs []KeyID `json:"revokedKeyIDs,omitempty"`
 }
@@ -108,15 +111,18 @@ type SigningKeySpec struct {
 // +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 type KeyID string
 
+// The rule on period lets an empty object pass: the API server judges the default {} of spec.rotation as it stands, before
+// it fills in the defaults of the fields. In a real object period is never absent.
+
 // RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
 // key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew.
 //
-// +kubebuilder:validation:XValidation:rule="duration(self.period) > duration(self.verifierCacheDuration) + duration(self.propagationDelay) + duration(self.clockSkew)",message="period must be longer than verifierCacheDuration + propagationDelay + clockSkew: a key is published that long before it signs",fieldPath=".period",reason="FieldValueInvalid"
+// +kubebuilder:validation:XValidation:rule="!has(self.period) || duration(self.period) > duration(self.verifierCacheDuration) + duration(self.propagationDelay) + duration(self.clockSkew)",message="period must be longer than verifierCacheDuration + propagationDelay + clockSkew: a key is published that long before it signs",fieldPath=".period",reason="FieldValueInvalid"
 type RotationSpec struct {
 	// period is how long one key signs: 1s to 10 years, in whole seconds, and never shorter than the operator's
 	// minimum (5 minutes unless lowered). Defaults to 720h.
 	// +optional
-	// +kubebuilder:default="720h"
+	// +default="720h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('87600h')",message="must be between 1s and 87600h"
@@ -126,7 +132,7 @@ type RotationSpec struct {
 	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 30 days, in whole
 	// seconds. Defaults to 1h; kube-apiserver and most libraries keep to that, some keep a day.
 	// +optional
-	// +kubebuilder:default="1h"
+	// +default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="must be between 0s and 720h"
@@ -136,7 +142,7 @@ type RotationSpec struct {
 	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a pod: 0s to 1h, in whole seconds.
 	// Defaults to 2m, the kubelet's worst case with its default settings.
 	// +optional
-	// +kubebuilder:default="2m"
+	// +default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
@@ -146,7 +152,7 @@ type RotationSpec struct {
 	// clockSkew is how far apart the clocks of the operator and of any verifier may be: 0s to 1h, in whole seconds.
 	// Defaults to 1m.
 	// +optional
-	// +kubebuilder:default="1m"
+	// +default="1m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
@@ -159,7 +165,7 @@ type TokensSpec struct {
 	// maxDuration is the longest life of any token this key signs: 1s to 1 year, in whole seconds, and never shorter
 	// than the operator's minimum (5 minutes unless lowered). Retired keys stay published that long. Defaults to 24h.
 	// +optional
-	// +kubebuilder:default="24h"
+	// +default="24h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
@@ -168,12 +174,13 @@ type TokensSpec struct {
 
 	// allowedNamespaces says whose ServiceTokens may use this key. Defaults to the key's own namespace.
 	// +optional
-	// +kubebuilder:default={from: Same}
+	// +default={"from":"Same"}
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
 
 	// rules must all be true of a token before it is signed. At most 16.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=0
 	// +kubebuilder:validation:MaxItems=16
 	Rules []TokenRule `json:"rules,omitempty"`
 }
@@ -195,12 +202,13 @@ const (
 
 // AllowedNamespaces says whose ServiceTokens may use a key, in the way of the Gateway API's allowedRoutes.
 //
+// +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="(self.from == 'Selector') == has(self.selector)",message="selector must be set when from is Selector, and only then",fieldPath=".selector",reason="FieldValueInvalid"
 type AllowedNamespaces struct {
 	// from is Same (the key's own namespace), All, or Selector (namespaces whose labels match, and the key's own).
 	// Defaults to Same.
 	// +optional
-	// +kubebuilder:default=Same
+	// +default="Same"
 	From NamespaceScope `json:"from,omitempty"`
 
 	// selector chooses namespaces by their labels. Required when from is Selector, refused otherwise.
@@ -236,6 +244,7 @@ type JWKSSpec struct {
 
 	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
 	// +optional
+	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
@@ -243,6 +252,7 @@ type JWKSSpec struct {
 
 	// annotations are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
 	// +optional
+	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
@@ -266,21 +276,25 @@ type LabelValue string
 type AnnotationValue string
 
 // SigningKeyStatus is what the operator has observed of a SigningKey.
+//
+// +kubebuilder:validation:MinProperties=1
 type SigningKeyStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
 	// conditions are Ready, Propagated and, while something is wrong with the ring, Degraded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
 	// issuer is the issuer in force, defaults included.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Issuer string `json:"issuer,omitempty"`
 
@@ -288,11 +302,13 @@ type SigningKeyStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=id
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=84
 	Keys []KeyStatus `json:"keys,omitempty"`
 
 	// activeKeyID is the ID of the key that signs.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=43
 	ActiveKeyID string `json:"activeKeyID,omitempty"`
 

@@ -9,6 +9,8 @@ import (
 // RotationSpecApplyConfiguration represents a declarative configuration of the RotationSpec type for use
 // with apply.
 //
+// The rule on period lets an empty object pass: the API server judges the default {} of spec.rotation as it stands, before
+// it fills in the defaults of the fields. In a real object period is never absent.
 // RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
 // key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew.
 type RotationSpecApplyConfiguration struct {

@@ -12,10 +12,10 @@ import (
 //
 // ServiceTokenStatus is what the operator has observed of a ServiceToken. It never holds the token.
 type ServiceTokenStatusApplyConfiguration struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
-	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions hold Ready: the Secret holds a token that verifies now and says what the spec asks for.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// observedGeneration is the generation of the spec that this status speaks of.
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// keyID is the "kid" of the key that signed the token.
 	KeyID *string `json:"keyID,omitempty"`
 	// tokenID is the token's "jti".
@@ -34,14 +34,6 @@ func ServiceTokenStatus() *ServiceTokenStatusApplyConfiguration {
 	return &ServiceTokenStatusApplyConfiguration{}
 }
 
-// WithObservedGeneration sets the ObservedGeneration field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the ObservedGeneration field is set to the value of the last call.
-func (b *ServiceTokenStatusApplyConfiguration) WithObservedGeneration(value int64) *ServiceTokenStatusApplyConfiguration {
-	b.ObservedGeneration = &value
-	return b
-}
-
 // WithConditions adds the given value to the Conditions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Conditions field.
@@ -52,6 +44,14 @@ func (b *ServiceTokenStatusApplyConfiguration) WithConditions(values ...*v1.Cond
 		}
 		b.Conditions = append(b.Conditions, *values[i])
 	}
+	return b
+}
+
+// WithObservedGeneration sets the ObservedGeneration field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObservedGeneration field is set to the value of the last call.
+func (b *ServiceTokenStatusApplyConfiguration) WithObservedGeneration(value int64) *ServiceTokenStatusApplyConfiguration {
+	b.ObservedGeneration = &value
 	return b
 }
 

@@ -12,10 +12,10 @@ import (
 //
 // SigningKeyStatus is what the operator has observed of a SigningKey.
 type SigningKeyStatusApplyConfiguration struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
-	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready, Propagated and, while something is wrong with the ring, Degraded.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// observedGeneration is the generation of the spec that this status speaks of.
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// issuer is the issuer in force, defaults included.
 	Issuer *string `json:"issuer,omitempty"`
 	// keys are the keys of the ring, newest first, and the revoked keys that are still denied.
@@ -32,14 +32,6 @@ func SigningKeyStatus() *SigningKeyStatusApplyConfiguration {
 	return &SigningKeyStatusApplyConfiguration{}
 }
 
-// WithObservedGeneration sets the ObservedGeneration field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the ObservedGeneration field is set to the value of the last call.
-func (b *SigningKeyStatusApplyConfiguration) WithObservedGeneration(value int64) *SigningKeyStatusApplyConfiguration {
-	b.ObservedGeneration = &value
-	return b
-}
-
 // WithConditions adds the given value to the Conditions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Conditions field.
@@ -50,6 +42,14 @@ func (b *SigningKeyStatusApplyConfiguration) WithConditions(values ...*v1.Condit
 		}
 		b.Conditions = append(b.Conditions, *values[i])
 	}
+	return b
+}
+
+// WithObservedGeneration sets the ObservedGeneration field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObservedGeneration field is set to the value of the last call.
+func (b *SigningKeyStatusApplyConfiguration) WithObservedGeneration(value int64) *SigningKeyStatusApplyConfiguration {
+	b.ObservedGeneration = &value
 	return b
 }
 
