@@ -19,7 +19,7 @@ tools: $(CONTROLLER_GEN) $(GOLANGCI_LINT) ## Build the pinned tools into .cache/
 
 # Folders that hold nothing but generated files are emptied first, so that what lost its source disappears.
 generate: $(CONTROLLER_GEN) ## Generate deep copies, apply-configurations, CRDs, RBAC and webhook manifests
-	rm -rf api/applyconfiguration config/crd/bases
+	rm -rf api/v1alpha1/applyconfiguration config/crd/bases
 	$(CONTROLLER_GEN) object applyconfiguration crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=keyturn-manager webhook paths=./... output:rbac:dir=config/rbac output:webhook:dir=config/webhook
 
