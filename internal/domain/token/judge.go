@@ -1,0 +1,157 @@
+package token
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/domain/rotation"
+	"github.com/keyturn/keyturn/internal/jose"
+)
+
+// Action is what shall be done with the token at hand.
+type Action int
+
+// The actions.
+const (
+	// Keep leaves the token at hand: it is good.
+	Keep Action = iota
+	// Issue replaces the token at hand, if any, by a new one.
+	Issue
+	// Withdraw takes the token at hand away: the request has ended.
+	Withdraw
+)
+
+// Decision is what was decided.
+type Decision struct {
+	Action Action
+	// Cause says why a token is issued, in words for an event; it holds no claim's value.
+	Cause string
+	// Next is when to look again if nothing else happens, for Keep; the zero time means never.
+	Next time.Time
+}
+
+// Keys is what a judge must know of the issuer's keys.
+type Keys struct {
+	Ring rotation.Ring
+	// Revoked are the key IDs that the owner names as compromised; the ring may not know of them yet.
+	Revoked []string
+}
+
+// IsRevoked says whether the key of that ID is compromised.
+func (k Keys) IsRevoked(id string) bool {
+	return slices.Contains(k.Revoked, id) || k.Ring.IsDenied(id)
+}
+
+// Judge decides what becomes of the token at hand. A nil token means that there is none, or that it does not verify
+// with the keys of the ring.
+func Judge(r Request, have *jose.Token, keys Keys, now time.Time) Decision {
+	if r.ended(now) {
+		return Decision{Action: Withdraw}
+	}
+	if have == nil {
+		return Decision{Action: Issue, Cause: "no valid token was there"}
+	}
+	if cause := r.fault(*have, keys, now); cause != "" {
+		return Decision{Action: Issue, Cause: cause}
+	}
+	due := r.RenewalTime(have.IssuedAt, have.Expiry)
+	if !now.Before(due) {
+		if have.Expiry.Equal(r.ExpiresAt) {
+			return Decision{Action: Withdraw}
+		}
+		return Decision{Action: Issue, Cause: "the token was due for renewal"}
+	}
+	return Decision{Action: Keep, Next: due}
+}
+
+// ended says whether the request's last instant has come. A token that would live for less than a second is none.
+func (r Request) ended(now time.Time) bool {
+	return !r.ExpiresAt.IsZero() && !now.Truncate(time.Second).Before(r.ExpiresAt)
+}
+
+// fault says why the token at hand must be replaced before its renewal is due, or nothing.
+func (r Request) fault(have jose.Token, keys Keys, now time.Time) string {
+	key, known := keys.Ring.Key(have.KeyID)
+	switch {
+	case keys.IsRevoked(have.KeyID):
+		return "its key was revoked"
+	case !known:
+		return "its key is no longer published"
+	case key.State == rotation.Retired && have.Expiry.After(key.RemoveAfter()):
+		return "its key will leave the published set before it expires"
+	case have.Type != r.Type:
+		return "the profile changed"
+	case have.IssuedAt.After(now.Add(r.Skew + time.Second)):
+		return "it was issued in the future"
+	case !r.says(have):
+		return "the claims or the duration changed"
+	default:
+		return ""
+	}
+}
+
+// says compares what the token says with what a token issued at the same instant would say now. "nbf" is left out: it
+// follows from the skew, and a token stays good when only that has changed.
+func (r Request) says(have jose.Token) bool {
+	got := map[string]any{}
+	if err := decode(have.Claims, &got); err != nil {
+		return false
+	}
+	want := r.Payload(have.ID, have.IssuedAt)
+	delete(want, "nbf")
+	delete(got, "nbf")
+	wantJSON, err := Encode(want)
+	if err != nil {
+		return false
+	}
+	gotJSON, err := Encode(got)
+	return err == nil && bytes.Equal(gotJSON, wantJSON)
+}
+
+// RenewalTime is when a token with these instants is replaced: RenewBefore its expiry where that lies within its life,
+// otherwise after two thirds of its real life, up to a tenth of that life earlier by the jitter. A token that ends with
+// the request is not replaced: its renewal is its expiry.
+func (r Request) RenewalTime(iat, exp time.Time) time.Time {
+	life := exp.Sub(iat)
+	if exp.Equal(r.ExpiresAt) {
+		return exp
+	}
+	after := life*2/3 - time.Duration(r.Jitter*float64(life)/10)
+	if r.RenewBefore > 0 && r.RenewBefore < life {
+		after = life - r.RenewBefore
+	}
+	// At least a second passes between two issues, however short the life.
+	return iat.Add(max(after.Truncate(time.Second), time.Second))
+}
+
+// Terms are the instants of a token about to be issued.
+type Terms struct {
+	IssuedAt time.Time
+	Expiry   time.Time
+	KeyID    string
+}
+
+// NotLawfulError says why no token may be signed now, although one is asked for.
+type NotLawfulError struct {
+	// Asked is the life that was asked for, Granted the longest that the ring has recorded for the key that signs.
+	Asked, Granted time.Duration
+}
+
+func (e *NotLawfulError) Error() string {
+	return fmt.Sprintf("a life of %s was asked for, and the key that signs is kept only for tokens of %s", e.Asked, e.Granted)
+}
+
+// Lawful returns the terms of a token issued now, or why none may be: a token never outlives the instant at which its
+// key leaves the published set, and the ring knows for how long the key will stay.
+func Lawful(r Request, keys Keys, now time.Time) (Terms, error) {
+	active, ok := keys.Ring.ActiveKey()
+	iat := now.UTC().Truncate(time.Second)
+	exp := r.Expiry(iat)
+	life := exp.Sub(iat)
+	if !ok || keys.IsRevoked(active.ID) || life > active.LongestToken {
+		return Terms{}, &NotLawfulError{Asked: life, Granted: active.LongestToken}
+	}
+	return Terms{IssuedAt: iat, Expiry: exp, KeyID: active.ID}, nil
+}
