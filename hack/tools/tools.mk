@@ -13,7 +13,7 @@ $(GOLANGCI_LINT):
 	@echo "building golangci-lint with kube-api-linter (once, 2 to 5 minutes)"
 	@go build -C hack/tools -o $@ ./golangci-lint
 
-.PHONY: tools generate lint verify
+.PHONY: tools generate fmt lint verify
 
 tools: $(CONTROLLER_GEN) $(GOLANGCI_LINT) ## Build the pinned tools into .cache/tools
 
@@ -22,6 +22,9 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply-configurations, CRDs,
 	rm -rf api/v1alpha1/applyconfiguration config/crd/bases
 	$(CONTROLLER_GEN) object applyconfiguration crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=keyturn-manager webhook paths=./... output:rbac:dir=config/rbac output:webhook:dir=config/webhook
+
+fmt: $(GOLANGCI_LINT) ## Format all Go code
+	$(GOLANGCI_LINT) fmt
 
 lint: $(GOLANGCI_LINT) ## Lint all Go code, and the API against Kubernetes API conventions
 	$(GOLANGCI_LINT) run ./...

@@ -77,15 +77,23 @@ func (v verification) generated(ctx context.Context) error {
 func (v verification) tidy(ctx context.Context) error {
 	var failures []error
 	for _, name := range slices.Sorted(maps.Keys(v.committed)) {
-		if path.Base(name) == "go.mod" {
-			failures = append(failures, command(ctx, path.Dir(name), "go", "mod", "tidy", "-diff"))
+		if path.Base(name) != "go.mod" {
+			continue
+		}
+		folder := path.Dir(name)
+		if err := command(ctx, folder, "go", "mod", "tidy", "-diff"); err != nil {
+			failures = append(failures, fmt.Errorf("%w\n%s is not tidy, run go mod tidy in %s", err, name, folder))
 		}
 	}
 	return errors.Join(failures...)
 }
 
+// formatted checks gofumpt and the order of imports, in every module.
 func (v verification) formatted(ctx context.Context) error {
-	return command(ctx, ".", filepath.Join(v.tools, "golangci-lint"), "fmt", "--diff")
+	if err := command(ctx, ".", filepath.Join(v.tools, "golangci-lint"), "fmt", "--diff"); err != nil {
+		return fmt.Errorf("%w\nGo files are not formatted, run make fmt", err)
+	}
+	return nil
 }
 
 // command runs a program and returns what it printed only when it fails.
@@ -94,7 +102,7 @@ func command(ctx context.Context, folder, program string, arguments ...string) e
 	run.Dir = folder
 	output, err := run.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s\n%s %s in %s: %w", output, filepath.Base(program), strings.Join(arguments, " "), folder, err)
+		return fmt.Errorf("%srun %s %s in %s: %w", output, filepath.Base(program), strings.Join(arguments, " "), folder, err)
 	}
 	return nil
 }
