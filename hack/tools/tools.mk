@@ -6,7 +6,7 @@ CONTROLLER_GEN := $(TOOLS)/controller-gen
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
 
 $(CONTROLLER_GEN):
-	@echo "building controller-gen (once, under a minute)"
+	@echo "building controller-gen (once, about a minute)"
 	@go build -C hack/tools -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
 $(GOLANGCI_LINT):
