@@ -1,0 +1,59 @@
+# Needs Go, git and make; everything else is built from Go modules.
+
+# How long the demo runs, as in DURATION=90s; it decides itself when this is empty.
+DURATION ?=
+
+LOCAL = .cache/bin/local
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+		printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: launcher ## Watch keys rotate and tokens stay valid, on a real API server (DURATION=90s)
+	@$(LOCAL) build .cache/bin/demo ./hack/demo
+	@.cache/bin/demo $(if $(DURATION),-duration=$(DURATION))
+
+.PHONY: up
+up: launcher ## Start a local control plane with the operator, in the background
+	@$(LOCAL) up
+
+.PHONY: down
+down: launcher ## Stop the local control plane
+	@$(LOCAL) down
+
+.PHONY: status
+status: launcher ## Tell what of the local control plane runs, and how to use it
+	@$(LOCAL) status
+
+.PHONY: binaries
+binaries: launcher ## Build the local control plane's programs (once, about ten minutes)
+	@$(LOCAL) binaries
+
+.PHONY: build
+build: ## Build the programs of Keyturn into bin
+	go build -buildvcs=false -o bin/ ./cmd/...
+
+# The race detector needs cgo, and that a C compiler, which this machine may not have.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+.PHONY: test
+test: launcher ## Run all tests, on a real API server and with the race detector
+	@assets=$$($(LOCAL) binaries) || exit; \
+	test -n "$(RACE)" || echo 'There is no C compiler (go env CGO_ENABLED says 0): testing without the race detector.'; \
+	echo 'Compiling the tests, which takes minutes the first time, and running them.'; \
+	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -timeout 20m ./...
+
+# lint, verify and generate
+-include hack/tools/tools.mk
+
+.PHONY: clean
+clean: down ## Stop the local control plane, remove all it left and what was built, except the control plane's programs
+	rm -rf .run bin dist .cache/bin
+
+.PHONY: launcher
+launcher:
+	@go build -buildvcs=false -o $(LOCAL) ./hack/local

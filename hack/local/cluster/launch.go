@@ -1,0 +1,90 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/keyturn/keyturn/hack/local/binaries"
+	"github.com/keyturn/keyturn/hack/local/process"
+)
+
+// logTail is how many of its last lines speak for a program that has died.
+const logTail = 15
+
+// launch starts one program after the other, each when those that it needs are ready. The death of any ends the wait.
+func launch(ctx context.Context, p plan, withOperator bool, out io.Writer) (state, error) {
+	ctx, died := context.WithCancelCause(ctx)
+	defer died(nil)
+	started := state{Ports: p.ports}
+	start := func(program process.Program) error {
+		daemon, err := process.Start(ctx, program)
+		if err != nil {
+			return err
+		}
+		started.Components = append(started.Components, program.Name)
+		go func() {
+			<-daemon.Exited()
+			died(obituary(daemon))
+		}()
+		return nil
+	}
+
+	if err := launchServer(ctx, p, start, out); err != nil {
+		return state{}, err
+	}
+	// The controller manager comes after the API: its garbage collector looks for new kinds only twice a minute.
+	if err := install(ctx, p); err != nil {
+		return state{}, err
+	}
+	if err := launchControllerManager(p, start, out); err != nil {
+		return state{}, err
+	}
+	if withOperator {
+		say(out, "Starting the operator.")
+		if err := start(p.operator()); err != nil {
+			return state{}, err
+		}
+	}
+	return started, ready(ctx, p.layout, started, startTimeout)
+}
+
+func launchServer(ctx context.Context, p plan, start func(process.Program) error, out io.Writer) error {
+	say(out, "Starting etcd and kube-apiserver.")
+	if p.ports.Server != preferredServerPort {
+		say(out, "Port %d is taken: kube-apiserver listens on %d.", preferredServerPort, p.ports.Server)
+	}
+	if err := start(p.etcd()); err != nil {
+		return err
+	}
+	if err := start(p.apiServer()); err != nil {
+		return err
+	}
+	return serverQuestion(p.layout).wait(ctx, p.layout, startTimeout)
+}
+
+func launchControllerManager(p plan, start func(process.Program) error, out io.Writer) error {
+	if !binaries.Has(p.assets, binaries.ControllerManager) {
+		say(out, "There is no kube-controller-manager in %s, so this cluster has none: no ServiceAccounts are created and\n"+
+			"nothing is garbage collected. Add the program to that folder, or unset KUBEBUILDER_ASSETS to have all built.", p.assets)
+		return nil
+	}
+	say(out, "Starting kube-controller-manager.")
+	return start(p.controllerManager())
+}
+
+func obituary(daemon *process.Daemon) error {
+	return withLog(fmt.Errorf("%s has ended: %s", daemon.Name, daemon.Status()), daemon.LogFile)
+}
+
+func withLog(cause error, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%w; its log cannot be read: %w", cause, err)
+	}
+	lines := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
+	lines = lines[max(0, len(lines)-logTail):]
+	return fmt.Errorf("%w; the end of its log %s:\n%s", cause, path, strings.Join(lines, "\n"))
+}
