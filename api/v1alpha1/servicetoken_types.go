@@ -56,6 +56,9 @@ const (
 	ProfileAccessToken Profile = "AccessToken"
 )
 
+// The API server's own check of date-times lets through what Go cannot parse ("2030-01-01t00:00:00z"), and one such
+// object would stop every Go client from listing all of them: hence the pattern on expiresAt.
+
 // ServiceTokenSpec says what a token shall say and where it is kept.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) != has(self.subject)",message="exactly one of serviceAccountName and subject must be set"
@@ -89,9 +92,11 @@ type ServiceTokenSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Audiences []Audience `json:"audiences,omitempty"`
 
-	// claims are further claims: a JSON object of at most 4 KiB. The registered claims iss, sub, aud, exp, nbf, iat and
-	// jti are refused: Keyturn sets them.
+	// claims are further claims: a JSON object of at most 4 KiB and 256 members. The registered claims iss, sub, aud, exp,
+	// nbf, iat and jti are refused, because Keyturn sets them. Example: {"scope": "orders:read", "tenant": "blue"}.
 	// +optional
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Claims *runtime.RawExtension `json:"claims,omitempty"`
 
@@ -101,28 +106,32 @@ type ServiceTokenSpec struct {
 	// +default="JWT"
 	Profile Profile `json:"profile,omitempty"`
 
-	// duration is how long a token lives: 1s to 1 year, in whole seconds, never more than the key's maxDuration and
-	// never less than the operator's minimum (5 minutes unless lowered). Defaults to 1h.
+	// duration is how long a token lives: 1s to 8760h (1 year), in whole hours, minutes and seconds, written as in 90s or
+	// 1h30m. Never more than the key's spec.tokens.maxDuration and never less than the operator's minimum (5 minutes
+	// unless lowered). Defaults to 1h.
 	// +optional
 	// +default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 
-	// renewBefore is how long before its expiry a token is replaced: at least 1s, less than duration, in whole seconds.
-	// Defaults to a third of the token's real life, with a jitter that is always the same for one ServiceToken.
+	// renewBefore is how long before its expiry a token is replaced: at least 1s, less than duration, in whole hours,
+	// minutes and seconds, written as in 90s or 1h30m. Defaults to a third of the token's real life, with a jitter that is
+	// always the same for one ServiceToken.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	RenewBefore *metav1.Duration `json:"renewBefore,omitempty"`
 
 	// expiresAt is the instant after which nothing is issued any more and the Secret's token is withdrawn. No token
-	// outlives it. Defaults to never.
+	// outlives it. In whole seconds, from 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to never.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$`
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('1970-01-01T00:00:00Z') && self <= timestamp('9999-12-31T23:59:59Z')",message="must be an instant from 1970 to 9999, in UTC"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// secretName is the Secret of this namespace that holds the token under the key "token". A Secret of that name that
@@ -170,7 +179,7 @@ type SecretTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
@@ -178,7 +187,7 @@ type SecretTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
@@ -188,7 +197,7 @@ type SecretTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && k != '..')",message="keys must consist of letters, digits, '-', '_' and '.', as Secret keys do"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",message="keys must be at most 253 letters, digits, '-', '_' and '.', and not begin with two dots, as Secret keys do"
 	// +kubebuilder:validation:XValidation:rule="!('token' in self)",message="the key token is reserved for the token itself"
 	Data map[string]TemplateText `json:"data,omitempty"`
 }

@@ -18,6 +18,8 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",message="metadata.name must be a DNS label of at most 63 characters, because it becomes part of URLs and of label values"
+// +kubebuilder:validation:XValidation:rule="has(oldSelf.spec.issuer) ? has(self.spec.issuer) && self.spec.issuer == oldSelf.spec.issuer : !has(self.spec.issuer) || has(oldSelf.status) && has(oldSelf.status.issuer) && self.spec.issuer == oldSelf.status.issuer",message="issuer cannot be changed, added or removed, because verifiers pin it: create another SigningKey. Only the issuer in force, status.issuer, may be written down later",fieldPath=".spec.issuer",reason="FieldValueForbidden"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.activeKeyID) || (has(self.spec.secretName) ? self.spec.secretName : self.metadata.name + '-signing-key') == (has(oldSelf.spec.secretName) ? oldSelf.spec.secretName : self.metadata.name + '-signing-key')",message="secretName cannot be changed once a key signs, because the ring would stay behind in the old Secret: create another SigningKey",fieldPath=".spec.secretName",reason="FieldValueForbidden"
 type SigningKey struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is the standard object metadata.
@@ -55,25 +57,29 @@ type Algorithm string
 // +kubebuilder:validation:MinProperties=1
 type SigningKeySpec struct {
 	// issuer is the "iss" claim of every token this key signs: an https URL, or any StringOrURI (RFC 7519 section 2)
-	// when discovery is not used. No two SigningKeys of a cluster share one. Defaults to
-	// <external URL>/<namespace>/<name> when the operator runs with an external URL; required otherwise.
-	// It cannot be changed, added or removed later: verifiers pin it.
+	// when discovery is not used. 1 to 512 printable ASCII characters. No two SigningKeys of a cluster share one.
+	// Defaults to <external URL>/<namespace>/<name> when the operator runs with an external URL; required otherwise.
+	// It cannot be changed, added or removed later, because verifiers pin it; only the issuer in force (status.issuer)
+	// may be written down, for instance before the operator's external URL changes.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\s\\\\x00-\\\\x1f\\\\x7f]')",message="must not contain white space or control characters"
-	// +kubebuilder:validation:XValidation:rule="!self.contains(':') || isURL(self) || self.startsWith('urn:')",message="must be a URL, a urn: or a string without a colon (RFC 7519 section 2, StringOrURI)"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('https:') || (!self.contains('?') && !self.contains('#'))",message="an https issuer must have no query and no fragment (OpenID Connect Discovery section 3)"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('http:')",message="must not be a plain http URL: use https, or a name that is not a URL"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="must be printable ASCII without white space; write an international host name in its xn-- form"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':') || isURL(self)",message="must be a URI, or a string without a colon (RFC 7519 section 2, StringOrURI)"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().startsWith('https:') || self.matches('^https://[^/?#@]+(/[^?#]*)?$')",message="an https issuer must be https://host/path in a lower-case scheme, without user, query or fragment (OpenID Connect Discovery section 3)"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().startsWith('http:')",message="must not be a plain http URL: use https, or a name that is not a URL"
 	Issuer string `json:"issuer,omitempty"`
 
-	// algorithm is how the key signs. A change rotates in an orderly way: both keys are published while tokens of
-	// either are alive. Defaults to ES256.
+	// algorithm is how the key signs: ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 (RFC 7518 section 3)
+	// or EdDSA with Ed25519 (RFC 8037). RSA keys have 2048, 3072 or 4096 bits. A change rotates in an orderly way: both
+	// keys are published while tokens of either are alive. Defaults to ES256.
 	// +optional
 	// +default="ES256"
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 
-	// rotation says how often the key changes and how much time the new key needs to become known.
+	// rotation says how often the key changes and how much time the new key needs to become known. The lead, the time a
+	// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
+	// All durations are whole hours, minutes and seconds, written as in 90s or 1h30m.
 	// +optional
 	// +default={}
 	Rotation RotationSpec `json:"rotation,omitzero"`
@@ -88,15 +94,18 @@ type SigningKeySpec struct {
 	// +default={}
 	JWKS JWKSSpec `json:"jwks,omitzero"`
 
-	// secretName is the Secret of this namespace that holds the private ring. Defaults to <name>-signing-key.
+	// secretName is the Secret of this namespace that holds the private keys under ring.json and, for applications that
+	// sign for themselves, the Active key under signing-key.pem, signing-key.jwk and key-id. A Secret of that name that
+	// does not belong to this SigningKey is never overwritten. Cannot be changed once a key signs.
+	// Defaults to <name>-signing-key.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as Secret names are"
 	SecretName string `json:"secretName,omitempty"`
 
-	// revokedKeyIDs are the key IDs ("kid") that are compromised. Such a key leaves the ring and every JWKS at once,
-	// another key signs, and every token it signed is re-issued. At most 64.
+	// revokedKeyIDs are the key IDs ("kid") that are compromised; status.keys lists the IDs there are. Such a key leaves
+	// the ring and every JWKS at once, another key signs, and every token it signed is re-issued. At most 64.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=0
@@ -115,38 +124,36 @@ type KeyID string
 // it fills in the defaults of the fields. In a real object period is never absent.
 
 // RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
-// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew.
+// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.period) || duration(self.period) > duration(self.verifierCacheDuration) + duration(self.propagationDelay) + duration(self.clockSkew)",message="period must be longer than verifierCacheDuration + propagationDelay + clockSkew: a key is published that long before it signs",fieldPath=".period",reason="FieldValueInvalid"
 type RotationSpec struct {
-	// period is how long one key signs: 1s to 10 years, in whole seconds, and never shorter than the operator's
-	// minimum (5 minutes unless lowered). Defaults to 720h.
+	// period is how long one key signs: 1s to 87600h (10 years), in whole seconds, longer than the lead, and never
+	// shorter than the operator's minimum (5 minutes unless lowered). Defaults to 720h (30 days).
 	// +optional
 	// +default="720h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('87600h')",message="must be between 1s and 87600h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('87600h')",message="must be whole hours, minutes and seconds from 1s to 87600h, written as in 90s or 1h30m"
 	Period *metav1.Duration `json:"period,omitempty"`
 
-	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 30 days, in whole
-	// seconds. Defaults to 1h; kube-apiserver and most libraries keep to that, some keep a day.
+	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 720h (30 days), in
+	// whole seconds. Defaults to 1h, which kube-apiserver, Istio and most libraries keep to; .NET keeps one for 12h,
+	// some clients for 24h.
 	// +optional
 	// +default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="must be between 0s and 720h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="must be whole hours, minutes and seconds from 0s to 720h, written as in 90s or 1h30m"
 	VerifierCacheDuration *metav1.Duration `json:"verifierCacheDuration,omitempty"`
 
 	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a pod: 0s to 1h, in whole seconds.
-	// Defaults to 2m, the kubelet's worst case with its default settings.
+	// Defaults to 2m, the kubelet's worst case with its default settings: a sync every minute from a cache a minute old.
 	// +optional
 	// +default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be whole hours, minutes and seconds from 0s to 1h, written as in 90s or 1h30m"
 	PropagationDelay *metav1.Duration `json:"propagationDelay,omitempty"`
 
 	// clockSkew is how far apart the clocks of the operator and of any verifier may be: 0s to 1h, in whole seconds.
@@ -155,21 +162,20 @@ type RotationSpec struct {
 	// +default="1m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be between 0s and 1h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be whole hours, minutes and seconds from 0s to 1h, written as in 90s or 1h30m"
 	ClockSkew *metav1.Duration `json:"clockSkew,omitempty"`
 }
 
 // TokensSpec says which tokens a SigningKey signs, and for whom.
 type TokensSpec struct {
-	// maxDuration is the longest life of any token this key signs: 1s to 1 year, in whole seconds, and never shorter
-	// than the operator's minimum (5 minutes unless lowered). Retired keys stay published that long. Defaults to 24h.
+	// maxDuration is the longest life of any token this key signs: 1s to 8760h (1 year), in whole hours, minutes and
+	// seconds, written as in 90s or 1h30m, and never shorter than the operator's minimum (5 minutes unless lowered).
+	// Retired keys stay published that long. Defaults to 24h.
 	// +optional
 	// +default="24h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be between 1s and 8760h"
-	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	MaxDuration *metav1.Duration `json:"maxDuration,omitempty"`
 
 	// allowedNamespaces says whose ServiceTokens may use this key. Defaults to the key's own namespace.
@@ -211,8 +217,12 @@ type AllowedNamespaces struct {
 	// +default="Same"
 	From NamespaceScope `json:"from,omitempty"`
 
-	// selector chooses namespaces by their labels. Required when from is Selector, refused otherwise.
+	// selector chooses namespaces by their labels; an empty selector chooses all. Required when from is Selector,
+	// refused otherwise. At most 16 matchLabels and 16 matchExpressions.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 16) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 16 && self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64))",message="must have at most 16 matchLabels and 16 matchExpressions of at most 64 values each"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, size(self.matchLabels[k]) <= 63 && !format.qualifiedName().validate(k).hasValue())",message="matchLabels must hold label keys, which are qualified names, and label values of at most 63 characters"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="operators must be In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
@@ -246,7 +256,7 @@ type JWKSSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="keys must be qualified names, as label keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
@@ -254,13 +264,17 @@ type JWKSSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 316 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="keys must be qualified names, as annotation keys are"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
 	// namespaces chooses further namespaces, by their labels, that receive a copy of the ConfigMap. An empty selector
-	// chooses all. Copies are added and removed as labels change. Defaults to none.
+	// chooses all. Copies are added and removed as labels change. At most 16 matchLabels and 16 matchExpressions.
+	// Defaults to none.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 16) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 16 && self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64))",message="must have at most 16 matchLabels and 16 matchExpressions of at most 64 values each"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, size(self.matchLabels[k]) <= 63 && !format.qualifiedName().validate(k).hasValue())",message="matchLabels must hold label keys, which are qualified names, and label values of at most 63 characters"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="operators must be In or NotIn with values, or Exists or DoesNotExist without"
 	Namespaces *metav1.LabelSelector `json:"namespaces,omitempty"`
 }
 
@@ -279,7 +293,8 @@ type AnnotationValue string
 //
 // +kubebuilder:validation:MinProperties=1
 type SigningKeyStatus struct {
-	// conditions are Ready, Propagated and, while something is wrong with the ring, Degraded.
+	// conditions are Ready, Propagated (every copy of the JWKS holds the keys of the ring) and RingIntact (the ring
+	// Secret was not lost).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

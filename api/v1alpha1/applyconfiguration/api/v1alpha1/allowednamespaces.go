@@ -15,7 +15,8 @@ type AllowedNamespacesApplyConfiguration struct {
 	// from is Same (the key's own namespace), All, or Selector (namespaces whose labels match, and the key's own).
 	// Defaults to Same.
 	From *apiv1alpha1.NamespaceScope `json:"from,omitempty"`
-	// selector chooses namespaces by their labels. Required when from is Selector, refused otherwise.
+	// selector chooses namespaces by their labels; an empty selector chooses all. Required when from is Selector,
+	// refused otherwise. At most 16 matchLabels and 16 matchExpressions.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

@@ -19,7 +19,8 @@ type JWKSSpecApplyConfiguration struct {
 	// annotations are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
 	Annotations map[string]apiv1alpha1.AnnotationValue `json:"annotations,omitempty"`
 	// namespaces chooses further namespaces, by their labels, that receive a copy of the ConfigMap. An empty selector
-	// chooses all. Copies are added and removed as labels change. Defaults to none.
+	// chooses all. Copies are added and removed as labels change. At most 16 matchLabels and 16 matchExpressions.
+	// Defaults to none.
 	Namespaces *v1.LabelSelectorApplyConfiguration `json:"namespaces,omitempty"`
 }
 

@@ -12,7 +12,8 @@ import (
 //
 // SigningKeyStatus is what the operator has observed of a SigningKey.
 type SigningKeyStatusApplyConfiguration struct {
-	// conditions are Ready, Propagated and, while something is wrong with the ring, Degraded.
+	// conditions are Ready, Propagated (every copy of the JWKS holds the keys of the ring) and RingIntact (the ring
+	// Secret was not lost).
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
