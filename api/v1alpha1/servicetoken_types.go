@@ -57,7 +57,8 @@ const (
 )
 
 // The API server's own check of date-times lets through what Go cannot parse ("2030-01-01t00:00:00z"), and one such
-// object would stop every Go client from listing all of them: hence the pattern on expiresAt.
+// object would stop every Go client from listing all of them. A CEL rule makes it parse the value as Go does: expiresAt
+// must never be without one.
 
 // ServiceTokenSpec says what a token shall say and where it is kept.
 //
@@ -128,10 +129,7 @@ type ServiceTokenSpec struct {
 	// expiresAt is the instant after which nothing is issued any more and the Secret's token is withdrawn. No token
 	// outlives it. In whole seconds, from 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to never.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=date-time
-	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$`
-	// +kubebuilder:validation:XValidation:rule="self >= timestamp('1970-01-01T00:00:00Z') && self <= timestamp('9999-12-31T23:59:59Z')",message="must be an instant from 1970 to 9999, in UTC"
+	// +kubebuilder:validation:XValidation:rule="self == timestamp(int(self)) && self >= timestamp('1970-01-01T00:00:00Z') && self <= timestamp('9999-12-31T23:59:59Z')",message="must be whole seconds from 1970 to 9999, written as in 2030-12-31T23:59:59Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// secretName is the Secret of this namespace that holds the token under the key "token". A Secret of that name that

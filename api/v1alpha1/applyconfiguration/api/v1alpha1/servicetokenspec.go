@@ -12,7 +12,8 @@ import (
 // with apply.
 //
 // The API server's own check of date-times lets through what Go cannot parse ("2030-01-01t00:00:00z"), and one such
-// object would stop every Go client from listing all of them: hence the pattern on expiresAt.
+// object would stop every Go client from listing all of them. A CEL rule makes it parse the value as Go does: expiresAt
+// must never be without one.
 // ServiceTokenSpec says what a token shall say and where it is kept.
 type ServiceTokenSpecApplyConfiguration struct {
 	// signingKeyRef names the SigningKey that signs the token.
