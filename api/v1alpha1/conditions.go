@@ -36,6 +36,8 @@ const (
 	ReasonRingLost = "RingLost"
 	// ReasonRingIntact says that the ring Secret holds what was published.
 	ReasonRingIntact = "RingIntact"
+	// ReasonRetrying says, on either kind, that a call to the API server failed and is being repeated.
+	ReasonRetrying = "Retrying"
 	// ReasonKeyGenerated is the event of a new Pending key.
 	ReasonKeyGenerated = "KeyGenerated"
 	// ReasonKeyPublished is the event of a Pending key that every copy was seen to hold.

@@ -8,8 +8,9 @@ import (
 	"log/slog"
 )
 
-// Both types below keep their secret behind a pointer: package fmt cannot call the methods of an unexported field, and
-// prints an address there instead of what it points to.
+// Package fmt cannot call the methods of an unexported field. There it prints the address of a pointer, except that a verb
+// which does not fit makes it print the struct, slice or map behind one. A pointer to a string, or to another pointer, is
+// safe under every verb, so that is what the two types below are made of.
 
 // String says which key this is, never the key.
 func (k PrivateKey) String() string {
@@ -34,6 +35,9 @@ func (k PrivateKey) MarshalJSON() ([]byte, error) {
 // Compact is a signed token in compact serialization (RFC 7515 section 7.1). It prints, logs and marshals as a
 // placeholder; [Compact.Reveal] gives the token. The zero value is no token.
 type Compact struct{ text *string }
+
+// NewCompact wraps a token that was read as text, so that it redacts itself from there on.
+func NewCompact(text string) Compact { return Compact{text: &text} }
 
 // Reveal returns the token, for the one place that hands it to its owner. It is empty for the zero value.
 func (c Compact) Reveal() string {

@@ -177,3 +177,8 @@ func wholeSeconds(instants ...time.Time) error {
 	}
 	return nil
 }
+
+// NeedsPrivate says whether the private half of the key may exist: it signs now, or will. Every other key's is destroyed.
+func (k Key) NeedsPrivate() bool {
+	return k.State == Pending || k.State == Active
+}

@@ -1,0 +1,45 @@
+// Command keyturn is the operator: it rotates SigningKeys, keeps ServiceTokens valid and validates both at admission.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/keyturn/keyturn/internal/app"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "keyturn:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	flags := flag.NewFlagSet("keyturn", flag.ExitOnError)
+	config.RegisterFlags(flags)
+	logging := zap.Options{}
+	logging.BindFlags(flags)
+	options := app.DefaultOptions()
+	options.BindFlags(flags)
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: keyturn takes flags only, see --help", flags.Arg(0))
+	}
+	if err := options.Complete(); err != nil {
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	cluster, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	return app.Run(ctrl.SetupSignalHandler(), cluster, options)
+}

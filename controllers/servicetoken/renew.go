@@ -1,0 +1,122 @@
+package servicetoken
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/kube"
+	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// renew observes, decides and acts.
+func (r *Reconciler) renew(ctx context.Context, t *v1alpha1.ServiceToken) (*world, error) {
+	w, err := r.observe(ctx, t)
+	if err != nil {
+		return r.withdrawIfEnded(ctx, w, err)
+	}
+	now := r.Clock.Now()
+	keys := token.Keys{Ring: w.ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
+	decision := token.Judge(w.request, w.says, keys, now)
+	switch {
+	case decision.Action == token.Withdraw:
+		return w, r.withdraw(ctx, w)
+	case w.refused != nil:
+		// What is in the Secret stays: it was lawful when it was issued. When it ends is worth a look.
+		return w, w.refused
+	case decision.Action == token.Issue:
+		return w, r.issue(ctx, w, decision.Cause, now)
+	default:
+		w.next = decision.Next
+		return w, r.keep(ctx, w)
+	}
+}
+
+// withdrawIfEnded lets a request end although its key is gone.
+func (r *Reconciler) withdrawIfEnded(ctx context.Context, w *world, problem error) (*world, error) {
+	ends := w.object.Spec.ExpiresAt
+	if ends == nil || w.secret == nil {
+		return w, problem
+	}
+	if r.Clock.Now().Before(ends.Time) {
+		w.next = ends.Time
+		return w, problem
+	}
+	return w, r.withdraw(ctx, w)
+}
+
+// issue signs a token with a ring that the API server has confirmed a short while ago.
+func (r *Reconciler) issue(ctx context.Context, w *world, cause string, now time.Time) error {
+	ring, err := r.Rings.Fresh(ctx, w.key)
+	if errors.Is(err, ringstore.ErrNoRing) {
+		return notReady(w.key)
+	}
+	if err != nil {
+		return err
+	}
+	w.ring = ring
+	keys := token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
+	terms, err := token.Lawful(w.request, keys, now)
+	if err != nil {
+		return kube.Problemf(v1alpha1.ReasonSigningKeyNotReady, "SigningKey %s/%s: %v; the ring follows the spec in a moment",
+			w.key.Namespace, w.key.Name, err)
+	}
+	if err := w.sign(terms); err != nil {
+		return err
+	}
+	if err := r.writeSecret(ctx, w); err != nil {
+		return err
+	}
+	w.cause = cause
+	w.next = w.request.RenewalTime(terms.IssuedAt, terms.Expiry)
+	return nil
+}
+
+func (w *world) sign(terms token.Terms) error {
+	payload, err := token.Encode(w.request.Payload(string(uuid.NewUUID()), terms.IssuedAt))
+	if err != nil {
+		return err
+	}
+	signer, _ := w.ring.Signer()
+	compact, err := jose.Sign(signer, w.request.Type, payload)
+	if err != nil {
+		return err
+	}
+	says, err := jose.Parse(compact.Reveal())
+	if err != nil {
+		return err
+	}
+	w.compact, w.says = &compact, &says
+	return nil
+}
+
+// keep brings the Secret's derived entries up to date around a token that is good.
+func (r *Reconciler) keep(ctx context.Context, w *world) error {
+	want, err := w.desiredSecret()
+	if err != nil {
+		return err
+	}
+	if w.secretUpToDate(want) {
+		return nil
+	}
+	return r.writeSecret(ctx, w)
+}
+
+// withdraw empties the Secret: pods that mount it keep running, and find no token.
+func (r *Reconciler) withdraw(ctx context.Context, w *world) error {
+	w.says, w.compact = nil, nil
+	if w.secret != nil && len(w.secret.Data) > 0 {
+		if err := r.writeSecret(ctx, w); err != nil {
+			return err
+		}
+		w.withdrawn = true
+	}
+	return kube.Problemf(v1alpha1.ReasonExpired, "spec.expiresAt %s has passed and the token was withdrawn: move it, or delete the ServiceToken",
+		w.object.Spec.ExpiresAt.UTC().Format(time.RFC3339))
+}

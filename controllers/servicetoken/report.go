@@ -1,0 +1,69 @@
+package servicetoken
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	applyv1alpha1 "github.com/keyturn/keyturn/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/kube"
+)
+
+// report writes the status once, if it changed, and then sends the events.
+func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
+	if problem != nil && apierrors.IsConflict(problem) {
+		return nil // Somebody else was faster: the next pass sees what they did.
+	}
+	status := w.object.Status.DeepCopy()
+	r.describe(w, status, problem)
+	if !equality.Semantic.DeepEqual(status, &w.object.Status) {
+		if err := r.applyStatus(ctx, w.object, status); err != nil {
+			return err
+		}
+	}
+	if w.cause != "" {
+		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",
+			"token %s was issued with key %s: %s", w.says.ID, w.says.KeyID, w.cause)
+	}
+	if w.withdrawn {
+		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonWithdrawn, "Withdraw", "%s", kube.MessageOf(problem))
+	} else if problem != nil && kube.IsNews(w.object.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
+		r.Recorder.Eventf(w.object, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.MessageOf(problem))
+	}
+	return nil
+}
+
+func (r *Reconciler) applyStatus(ctx context.Context, t *v1alpha1.ServiceToken, status *v1alpha1.ServiceTokenStatus) error {
+	wanted, err := kube.Convert[applyv1alpha1.ServiceTokenStatusApplyConfiguration](status)
+	if err != nil {
+		return err
+	}
+	object := applyv1alpha1.ServiceToken(t.Name, t.Namespace).WithUID(t.UID).WithStatus(wanted)
+	err = r.Client.Status().Apply(ctx, object, fieldOwner, client.ForceOwnership)
+	if err := client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) describe(w *world, status *v1alpha1.ServiceTokenStatus, problem error) {
+	generation := w.object.Generation
+	status.ObservedGeneration = generation
+	ready := kube.True(v1alpha1.ConditionReady, v1alpha1.ReasonIssued, "the Secret holds a valid token", generation)
+	if problem != nil {
+		ready = kube.False(v1alpha1.ConditionReady, kube.ReasonOf(problem), kube.MessageOf(problem), generation)
+	}
+	kube.Condition(&status.Conditions, ready, r.Clock.Now())
+	status.NextRenewalTime = kube.Instant(w.next)
+	if w.says == nil {
+		status.KeyID, status.TokenID, status.IssuedAt, status.ExpiresAt = "", "", nil, nil
+		return
+	}
+	status.KeyID, status.TokenID = w.says.KeyID, w.says.ID
+	status.IssuedAt, status.ExpiresAt = kube.Instant(w.says.IssuedAt), kube.Instant(w.says.Expiry)
+}

@@ -1,0 +1,106 @@
+package servicetoken
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// The order of work: a token whose key was revoked verifies nowhere until it is re-issued; one that only may have to be
+// looked at can wait for those that are due.
+const (
+	urgent  = 100
+	routine = handler.LowPriority
+)
+
+// affected are the ServiceTokens that a change of another object can concern.
+type affected struct {
+	tokens []v1alpha1.ServiceToken
+	// revoked are the key IDs that became compromised.
+	revoked []string
+}
+
+// urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else.
+func urgentFirst(find func(context.Context, client.Object) affected) handler.EventHandler {
+	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+		found := find(ctx, object)
+		for i := range found.tokens {
+			t := &found.tokens[i]
+			request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(t)}
+			queue, ok := q.(priorityqueue.PriorityQueue[ctrl.Request])
+			if !ok {
+				q.Add(request)
+				continue
+			}
+			priority := routine
+			if slices.Contains(found.revoked, t.Status.KeyID) || t.Status.KeyID == "" {
+				priority = urgent
+			}
+			queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			enqueue(ctx, e.Object, q)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			enqueue(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			enqueue(ctx, e.Object, q)
+		},
+	}
+}
+
+func (r *Reconciler) tokensOfKey(ctx context.Context, object client.Object) affected {
+	key, ok := object.(*v1alpha1.SigningKey)
+	if !ok {
+		return affected{}
+	}
+	return affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key)), revoked: spec.RevokedKeyIDs(key)}
+}
+
+// tokensOfRing are the tokens of the SigningKey whose ring Secret changed. Other Secrets concern nobody else.
+func (r *Reconciler) tokensOfRing(ctx context.Context, object client.Object) affected {
+	name, ok := spec.KeyOf(object)
+	if !ok {
+		return affected{}
+	}
+	found := affected{tokens: r.tokensSignedBy(ctx, name)}
+	key := &v1alpha1.SigningKey{}
+	if err := r.Client.Get(ctx, name, key); err == nil {
+		found.revoked = spec.RevokedKeyIDs(key)
+	}
+	return found
+}
+
+func (r *Reconciler) tokensSignedBy(ctx context.Context, key types.NamespacedName) []v1alpha1.ServiceToken {
+	var list v1alpha1.ServiceTokenList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: key.String()}); err != nil {
+		return nil
+	}
+	return list.Items
+}
+
+// tokensIn are the ServiceTokens of a namespace whose labels changed: a key's selector or rules may judge them anew.
+func (r *Reconciler) tokensIn(ctx context.Context, namespace client.Object) []ctrl.Request {
+	var list v1alpha1.ServiceTokenList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace.GetName())); err != nil {
+		return nil
+	}
+	requests := make([]ctrl.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
+}

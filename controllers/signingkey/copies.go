@@ -1,0 +1,204 @@
+package signingkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/rotation"
+	"github.com/keyturn/keyturn/internal/kube"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// copiesOf selects the ConfigMaps of one SigningKey.
+func copiesOf(key types.NamespacedName) client.MatchingLabels {
+	return client.MatchingLabels{
+		v1alpha1.LabelManagedBy:           v1alpha1.ManagedBy,
+		v1alpha1.LabelSigningKey:          key.Name,
+		v1alpha1.LabelSigningKeyNamespace: key.Namespace,
+	}
+}
+
+// generationOf is the generation of the ring that a copy was made from; zero if it does not say.
+func generationOf(cm *corev1.ConfigMap) int64 {
+	n, err := strconv.ParseInt(cm.Annotations[v1alpha1.AnnotationRingGeneration], 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// confirmMissing reads from the API server each copy that the cache shows without a key that was published before: a
+// lagging cache must not restart the wait, a copy that was really rolled back must.
+func (r *Reconciler) confirmMissing(ctx context.Context, w *world) error {
+	seen := w.seen()
+	for _, key := range w.ring.Ring().Keys {
+		if key.State != rotation.Pending || key.PublishedAt.IsZero() || seen[key.ID] != rotation.Missing {
+			continue
+		}
+		for ns, cm := range w.copies {
+			fresh := &corev1.ConfigMap{}
+			err := r.Live.Get(ctx, client.ObjectKeyFromObject(cm), fresh)
+			switch {
+			case apierrors.IsNotFound(err):
+				delete(w.copies, ns)
+			case err != nil:
+				return fmt.Errorf("read JWKS ConfigMap in %s: %w", ns, err)
+			default:
+				w.copies[ns] = fresh
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// publish writes every copy that is not what it shall be, and removes those that shall not be. A copy that cannot be
+// written does not keep the others from being written.
+func (r *Reconciler) publish(ctx context.Context, w *world) error {
+	set, err := w.ring.Public().JSON()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, ns := range w.targets {
+		if err := r.publishIn(ctx, w, ns, string(set)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, cm := range w.stray {
+		errs = append(errs, r.remove(ctx, cm))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) publishIn(ctx context.Context, w *world, ns, set string) error {
+	want := w.desired(ns, set)
+	have := w.copies[ns]
+	delete(w.blocked, ns)
+	if have == nil {
+		found := &corev1.ConfigMap{}
+		name := client.ObjectKey{Namespace: ns, Name: *want.Name}
+		exists, err := kube.Get(ctx, r.Live, r.Live, name, found)
+		if err != nil {
+			return err
+		}
+		if exists && !w.ownsCopy(found) {
+			w.blocked[ns] = "a ConfigMap of that name belongs to somebody else: delete it, or set spec.jwks.name"
+			return nil
+		}
+		if exists {
+			have = found
+		}
+	}
+	if have != nil {
+		if upToDate(have, want) && w.key.Status.ObservedGeneration == w.key.Generation {
+			w.copies[ns] = have
+			return nil
+		}
+		want.WithResourceVersion(have.ResourceVersion)
+	}
+	return r.applyCopy(ctx, w, ns, want)
+}
+
+func (r *Reconciler) applyCopy(ctx context.Context, w *world, ns string, want *corev1ac.ConfigMapApplyConfiguration) error {
+	err := r.Client.Apply(ctx, want, fieldOwner, client.ForceOwnership)
+	switch {
+	case err == nil:
+		// Apply has filled in what the server answered.
+		written, err := kube.Convert[corev1.ConfigMap](want)
+		w.copies[ns] = written
+		return err
+	case kube.IsGoing(err) && ns != w.key.Namespace:
+		return nil
+	case kube.IsRefused(err):
+		w.blocked[ns] = err.Error()
+		return nil
+	default:
+		return fmt.Errorf("write JWKS ConfigMap in %s: %w", ns, err)
+	}
+}
+
+// ownsCopy says whether a ConfigMap is one of this SigningKey's: in its own namespace by its owner, elsewhere, where an
+// owner cannot be named, by its labels.
+func (w *world) ownsCopy(cm *corev1.ConfigMap) bool {
+	if cm.Namespace == w.key.Namespace && kube.Owns(w.key, kind, cm) {
+		return true
+	}
+	name, ok := spec.KeyOf(cm)
+	return ok && name == client.ObjectKeyFromObject(w.key) && cm.Namespace != w.key.Namespace
+}
+
+func (w *world) desired(ns, set string) *corev1ac.ConfigMapApplyConfiguration {
+	labels, annotations := map[string]string{}, map[string]string{}
+	for k, v := range w.key.Spec.JWKS.Labels {
+		labels[k] = string(v)
+	}
+	for k, v := range w.key.Spec.JWKS.Annotations {
+		annotations[k] = string(v)
+	}
+	annotations[v1alpha1.AnnotationRingGeneration] = strconv.FormatInt(w.ring.Ring().Generation, 10)
+	cm := corev1ac.ConfigMap(spec.JWKSName(w.key), ns).
+		WithLabels(with(labels, ownLabels(w.key))).
+		WithAnnotations(annotations).
+		WithData(map[string]string{v1alpha1.ConfigMapKeyJWKS: set, v1alpha1.ConfigMapKeyIssuer: w.issuer})
+	if ns == w.key.Namespace {
+		cm.WithOwnerReferences(metav1ac.OwnerReference().
+			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind(kind).WithName(w.key.Name).WithUID(w.key.UID).
+			WithController(true).WithBlockOwnerDeletion(true))
+	}
+	return cm
+}
+
+// upToDate says whether a copy holds all that it shall. What it holds beyond that, because an earlier spec asked for it,
+// is taken away when a new generation of the spec is first seen. The generation it names may be older: it is written anew only
+// together with something that readers see.
+func upToDate(have *corev1.ConfigMap, want *corev1ac.ConfigMapApplyConfiguration) bool {
+	for k, v := range want.Data {
+		if have.Data[k] != v {
+			return false
+		}
+	}
+	for k, v := range want.Labels {
+		if have.Labels[k] != v {
+			return false
+		}
+	}
+	for k, v := range want.Annotations {
+		if have.Annotations[k] != v && k != v1alpha1.AnnotationRingGeneration {
+			return false
+		}
+	}
+	return len(have.Data) == len(want.Data) && len(have.BinaryData) == 0 && len(have.OwnerReferences) >= len(want.OwnerReferences)
+}
+
+// withdrawCopies removes every copy of a SigningKey that is no more. Those in other namespaces have no owner that the
+// garbage collector could follow.
+func (r *Reconciler) withdrawCopies(ctx context.Context, key types.NamespacedName) error {
+	var list corev1.ConfigMapList
+	if err := r.Client.List(ctx, &list, copiesOf(key)); err != nil {
+		return fmt.Errorf("list JWKS ConfigMaps: %w", err)
+	}
+	var errs []error
+	for i := range list.Items {
+		errs = append(errs, r.remove(ctx, &list.Items[i]))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) remove(ctx context.Context, cm *corev1.ConfigMap) error {
+	err := r.Client.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
+	if err := client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("remove JWKS ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+)
+
+// total is what the demo saw. Its text is the last line.
+type total struct {
+	rotations, tokens, verifications, failures int
+}
+
+func (t total) String() string {
+	return fmt.Sprintf("demo: %d rotations, %d tokens issued, %d verifications, %d failures", t.rotations, t.tokens, t.verifications, t.failures)
+}
+
+// live is a token that was seen in a Secret. It is judged until it expires, also after its Secret holds a newer one.
+type live struct {
+	compact string
+	issuer  string
+	expires time.Time
+}
+
+// observer follows what happens and lets the verifiers judge. Everything runs on one goroutine.
+type observer struct {
+	out   io.Writer
+	start time.Time
+	total total
+
+	rings   map[string]ring
+	sources map[string]*source
+	judges  map[string][]*verifier
+	tokens  map[string]live
+}
+
+// How often the verifiers judge every live token, and how often the count is printed.
+const (
+	judgeEvery = 100 * time.Millisecond
+	countEvery = 5 * time.Second
+)
+
+// observe follows the cluster until the context ends.
+func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, error) {
+	o := &observer{
+		out: out, start: time.Now(),
+		rings: map[string]ring{}, sources: map[string]*source{},
+		judges: map[string][]*verifier{}, tokens: map[string]live{},
+	}
+	changes, stop, err := follow(ctx, api, &v1alpha1.SigningKeyList{}, &corev1.SecretList{}, &corev1.ConfigMapList{})
+	if err != nil {
+		return o.total, err
+	}
+	defer stop()
+	judge, count := time.NewTicker(judgeEvery), time.NewTicker(countEvery)
+	defer judge.Stop()
+	defer count.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return o.total, nil
+		case object, ok := <-changes:
+			if !ok {
+				return o.total, fmt.Errorf("the API server closed a watch")
+			}
+			o.see(object)
+		case <-judge.C:
+			o.judge(time.Now())
+		case <-count.C:
+			o.say("", "%d rotations, %d tokens issued, %d verifications, %d failures",
+				o.total.rotations, o.total.tokens, o.total.verifications, o.total.failures)
+		}
+	}
+}
+
+// follow watches several kinds in the demo's namespace, in one channel.
+func follow(ctx context.Context, api client.WithWatch, lists ...client.ObjectList) (<-chan client.Object, func(), error) {
+	merged := make(chan client.Object)
+	ctx, cancel := context.WithCancel(ctx)
+	for _, list := range lists {
+		w, err := api.Watch(ctx, list, client.InNamespace(namespace))
+		if err != nil {
+			cancel()
+			return nil, nil, fmt.Errorf("watch %T: %w", list, err)
+		}
+		go forward(ctx, w, merged)
+	}
+	return merged, cancel, nil
+}
+
+func forward(ctx context.Context, w watch.Interface, into chan<- client.Object) {
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		object, ok := event.Object.(client.Object)
+		if !ok || event.Type == watch.Deleted {
+			continue
+		}
+		select {
+		case into <- object:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *observer) see(object client.Object) {
+	switch object := object.(type) {
+	case *v1alpha1.SigningKey:
+		o.seeKey(object)
+	case *corev1.ConfigMap:
+		if jwks, ok := object.Data[v1alpha1.ConfigMapKeyJWKS]; ok {
+			issuer := object.Data[v1alpha1.ConfigMapKeyIssuer]
+			o.sourceOf(issuer).publish(time.Now(), jwks)
+		}
+	case *corev1.Secret:
+		if object.Type == v1alpha1.SecretTypeToken {
+			o.seeToken(object)
+		}
+	}
+}
+
+func (o *observer) sourceOf(issuer string) *source {
+	if o.sources[issuer] == nil {
+		o.sources[issuer] = &source{}
+		o.judges[issuer] = verifiers(o.sources[issuer])
+	}
+	return o.sources[issuer]
+}
+
+// ring is what was last seen of a SigningKey.
+type ring struct {
+	active string
+	states map[string]v1alpha1.KeyState
+}
+
+// seeKey tells what changed in a ring, and counts a rotation when another key signs.
+func (o *observer) seeKey(key *v1alpha1.SigningKey) {
+	was, now := o.rings[key.Name], ring{active: key.Status.ActiveKeyID, states: map[string]v1alpha1.KeyState{}}
+	for _, k := range key.Status.Keys {
+		now.states[k.ID] = k.State
+		switch before := was.states[k.ID]; before {
+		case k.State:
+		case "":
+			o.say("key", "%-9s %.8s is %s (%s)", key.Name, k.ID, k.State, k.Algorithm)
+		default:
+			o.say("key", "%-9s %.8s was %s, is %s", key.Name, k.ID, before, k.State)
+		}
+	}
+	for id := range was.states {
+		if _, stays := now.states[id]; !stays {
+			o.say("key", "%-9s %.8s has left the JWKS: every token it signed has expired", key.Name, id)
+		}
+	}
+	if was.active != "" && now.active != was.active {
+		o.total.rotations++
+	}
+	o.rings[key.Name] = now
+}
+
+func (o *observer) say(what, format string, args ...any) {
+	_, _ = fmt.Fprintf(o.out, "%6.1fs  %-6s %s\n", time.Since(o.start).Seconds(), what, fmt.Sprintf(format, args...))
+}

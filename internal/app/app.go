@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/keyturn/keyturn/controllers/servicetoken"
+	"github.com/keyturn/keyturn/controllers/signingkey"
+	"github.com/keyturn/keyturn/internal/permit"
+	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/webhookcert"
+	"github.com/keyturn/keyturn/webhook"
+)
+
+// Run runs the operator until the context ends.
+//
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,verbs=get;create;update
+func Run(ctx context.Context, cluster *rest.Config, options Options) error {
+	cluster = rest.CopyConfig(cluster)
+	cluster.QPS, cluster.Burst = float32(options.QPS), options.Burst
+	certificate, err := newCertificate(cluster, options)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(cluster, options, certificate)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(certificate); err != nil {
+		return fmt.Errorf("add webhook certificate: %w", err)
+	}
+	if err := addIndexes(ctx, mgr.GetFieldIndexer(), options.Operator); err != nil {
+		return err
+	}
+	if err := addControllers(mgr, options); err != nil {
+		return err
+	}
+	if err := addProbes(mgr, certificate); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run manager: %w", err)
+	}
+	return nil
+}
+
+func newManager(cluster *rest.Config, options Options, certificate *webhookcert.Manager) (ctrl.Manager, error) {
+	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
+		Scheme:                        newScheme(),
+		Cache:                         cacheOptions(),
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              "keyturn",
+		LeaderElectionNamespace:       options.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Metrics:                       server.Options{BindAddress: options.MetricsAddress},
+		HealthProbeBindAddress:        options.ProbeAddress,
+		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
+			Host: options.WebhookHost, Port: options.WebhookPort,
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+				c.MinVersion = tls.VersionTLS12
+				c.GetCertificate = certificate.GetCertificate
+			}},
+		}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	return mgr, nil
+}
+
+func newCertificate(cluster *rest.Config, options Options) (*webhookcert.Manager, error) {
+	direct, err := client.NewWithWatch(cluster, client.Options{Scheme: newScheme()})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return webhookcert.New(direct, options.Clock, webhookcert.Options{
+		Namespace:            options.Namespace,
+		WebhookConfiguration: options.WebhookConfiguration,
+		Names:                options.WebhookNames,
+	})
+}
+
+func addControllers(mgr ctrl.Manager, o Options) error {
+	permits := permit.New(o.Operator)
+	keys := &signingkey.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-signingkey"),
+		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers,
+	}
+	tokens := &servicetoken.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
+		Clock: o.Clock, Permit: permits, Workers: o.Workers,
+		Rings: ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, o.Operator.SignerStaleness),
+	}
+	if o.Wake != nil {
+		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)
+	}
+	if err := keys.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := tokens.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	webhook.Register(mgr.GetWebhookServer(), webhook.Options{
+		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator, Permit: permits,
+	})
+	return nil
+}
+
+func wakeSource(events chan event.GenericEvent) source.Source {
+	return source.Channel(events, &handler.EnqueueRequestForObject{})
+}
+
+func addProbes(mgr ctrl.Manager, certificate *webhookcert.Manager) error {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("add liveness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("webhook-server", mgr.GetWebhookServer().StartedChecker()); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("webhook-certificate", certificate.Ready); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	return nil
+}

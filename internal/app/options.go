@@ -1,0 +1,139 @@
+// Package app puts the operator together: flags, caches, controllers, webhooks and their certificate.
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// The floors that protect production from a typing error.
+const (
+	defaultMinimumDuration = 5 * time.Minute
+	defaultSignerStaleness = 5 * time.Minute
+)
+
+// Options is how the operator runs.
+type Options struct {
+	// Namespace is where the operator keeps its own Secret and Lease.
+	Namespace   string
+	LeaderElect bool
+	Operator    spec.Operator
+	// Workers is how many objects of a kind are reconciled at once.
+	Workers int
+	// QPS and Burst limit the requests to the API server; its own fairness protects it beyond that.
+	QPS   float64
+	Burst int
+
+	WebhookHost string
+	WebhookPort int
+	// WebhookNames are the DNS names and addresses under which API servers call the webhook.
+	WebhookNames         []string
+	WebhookConfiguration string
+
+	MetricsAddress string
+	ProbeAddress   string
+
+	// Clock tells the time; tests step it.
+	Clock clock.WithTicker
+	// Wake makes the controllers look again at the objects that are sent, for tests that step the clock.
+	Wake *Wake
+}
+
+// Wake is how a test that steps the clock makes the controllers look again.
+type Wake struct {
+	SigningKeys, ServiceTokens chan event.GenericEvent
+}
+
+// DefaultOptions is how the operator runs without flags.
+func DefaultOptions() Options {
+	return Options{
+		Namespace:   os.Getenv("POD_NAMESPACE"),
+		LeaderElect: true,
+		Operator:    spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
+		Workers:     8, QPS: 500, Burst: 1000,
+		WebhookPort: 9443, WebhookConfiguration: "keyturn",
+		MetricsAddress: ":8080", ProbeAddress: ":8081",
+		Clock: clock.RealClock{},
+	}
+}
+
+// BindFlags adds the operator's flags to a set.
+func (o *Options) BindFlags(flags *flag.FlagSet) {
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace,
+		"namespace of the operator's own Secret and Lease (default $POD_NAMESPACE, else keyturn-system)")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas reconcile")
+	flags.StringVar(&o.Operator.ExternalURL, "external-url", o.Operator.ExternalURL,
+		"https URL from which the issuer of a SigningKey without spec.issuer is made")
+	flags.DurationVar(&o.Operator.MinimumDuration, "minimum-duration", o.Operator.MinimumDuration,
+		"floor on spec.rotation.period and spec.tokens.maxDuration of a SigningKey and spec.duration of a ServiceToken, at least 1s")
+	flags.DurationVar(&o.Operator.SignerStaleness, "signer-staleness", o.Operator.SignerStaleness,
+		"how long a signer that hears nothing from the API server goes on signing, at least 1s; retired keys stay published that much longer")
+	flags.IntVar(&o.Workers, "workers", o.Workers, "how many objects of a kind are reconciled at once, 1 to 256")
+	flags.Float64Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to the API server")
+	flags.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests at once to the API server")
+	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "address the webhook listens on (default all)")
+	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "port the webhook listens on")
+	flags.Func("webhook-dns-names", "comma-separated DNS names and addresses under which API servers call the webhook (default keyturn-webhook.<namespace>.svc)",
+		func(list string) error {
+			o.WebhookNames = strings.Split(list, ",")
+			return nil
+		})
+	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration,
+		"name of the ValidatingWebhookConfiguration whose caBundle the operator keeps")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
+	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz")
+}
+
+// Complete fills in what follows from other options and says what is wrong with them.
+func (o *Options) Complete() error {
+	if o.Namespace == "" {
+		o.Namespace = "keyturn-system"
+	}
+	if len(o.WebhookNames) == 0 {
+		service := "keyturn-webhook." + o.Namespace
+		o.WebhookNames = []string{service + ".svc", service + ".svc.cluster.local"}
+	}
+	o.Operator.ExternalURL = strings.TrimSuffix(o.Operator.ExternalURL, "/")
+	return errors.Join(
+		atLeastSecond("--minimum-duration", o.Operator.MinimumDuration),
+		atLeastSecond("--signer-staleness", o.Operator.SignerStaleness),
+		between("--workers", o.Workers, 1, 256),
+		between("--webhook-port", o.WebhookPort, 1, 65535),
+		checkExternalURL(o.Operator.ExternalURL),
+	)
+}
+
+func atLeastSecond(name string, d time.Duration) error {
+	if d < time.Second || d%time.Second != 0 {
+		return fmt.Errorf("%s=%s: must be whole seconds, at least 1s", name, d)
+	}
+	return nil
+}
+
+func between(name string, n, least, most int) error {
+	if n < least || n > most {
+		return fmt.Errorf("%s=%d: must be between %d and %d", name, n, least, most)
+	}
+	return nil
+}
+
+func checkExternalURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("--external-url=%q: must be an https URL without user, query and fragment", text)
+	}
+	return nil
+}

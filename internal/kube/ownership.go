@@ -1,0 +1,56 @@
+// Package kube is what every controller needs of Kubernetes: to tell its own objects from foreign ones, to read past a
+// cache that selects by label, and to write a status once and only if it changed.
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+)
+
+// Owns says whether an object belongs to that owner: it is controlled by it, or it was restored together with an
+// earlier owner of the same kind and name and still carries Keyturn's mark. Anything else is foreign and never touched.
+func Owns(owner client.Object, kind string, object metav1.Object) bool {
+	ref := metav1.GetControllerOf(object)
+	if ref != nil && ref.UID == owner.GetUID() {
+		return true
+	}
+	if object.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || object.GetNamespace() != owner.GetNamespace() {
+		return false
+	}
+	return ref == nil || ref.Kind == kind && ref.Name == owner.GetName() && ref.APIVersion == v1alpha1.GroupVersion.String()
+}
+
+// Get reads an object from the cache and, where the cache has none, from the API server: the cache selects by
+// Keyturn's label, so a foreign object, or one whose label was removed, is not in it. It returns false if there is none.
+func Get(ctx context.Context, cache, live client.Reader, key client.ObjectKey, into client.Object) (bool, error) {
+	err := cache.Get(ctx, key, into)
+	if apierrors.IsNotFound(err) {
+		err = live.Get(ctx, key, into)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read %T %s: %w", into, key, err)
+	default:
+		return true, nil
+	}
+}
+
+// IsGoing says whether a write failed because its namespace, or the owner, is being deleted: nothing needs to be done.
+func IsGoing(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// IsRefused says whether a write failed in a way that repeating it cannot mend before somebody acts.
+func IsRefused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsRequestEntityTooLargeError(err)
+}

@@ -1,0 +1,52 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Convert turns an API type into its apply-configuration, which has the same JSON.
+func Convert[T any](from any) (*T, error) {
+	raw, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", from, err)
+	}
+	into := new(T)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return nil, fmt.Errorf("decode %T: %w", into, err)
+	}
+	return into, nil
+}
+
+// Instant is a metav1.Time for an instant, or nil for none.
+func Instant(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	// Local, as the API machinery decodes it, so that a status that was read back compares equal.
+	return &metav1.Time{Time: t.Truncate(time.Second).Local()}
+}
+
+// Condition sets one condition, keeping its last transition if its status stays the same.
+func Condition(conditions *[]metav1.Condition, c metav1.Condition, now time.Time) {
+	const longest = 32768
+	if len(c.Message) > longest {
+		c.Message = c.Message[:longest]
+	}
+	c.LastTransitionTime = *Instant(now)
+	meta.SetStatusCondition(conditions, c)
+}
+
+// True and False make conditions.
+func True(kind, reason, message string, generation int64) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message, ObservedGeneration: generation}
+}
+
+// False makes a condition that does not hold.
+func False(kind, reason, message string, generation int64) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: generation}
+}
