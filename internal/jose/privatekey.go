@@ -12,7 +12,7 @@ import (
 
 // PrivateKey is a key that signs, with the one algorithm it is for. It never shows itself in print, logs or JSON; only
 // [PrivateKey.JWK] and [PrivateKey.PEM] encode it. The zero value is no key.
-type PrivateKey struct{ inner *privateKey }
+type PrivateKey struct{ inner **privateKey } // why two pointers: see redact.go
 
 type privateKey struct {
 	material crypto.Signer // *ecdsa.PrivateKey, *rsa.PrivateKey or ed25519.PrivateKey
@@ -80,7 +80,8 @@ func newPrivateKey(alg Algorithm, material crypto.Signer) (PrivateKey, error) {
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	return PrivateKey{&privateKey{material: material, signer: signer, public: public}}, nil
+	inner := &privateKey{material: material, signer: signer, public: public}
+	return PrivateKey{&inner}, nil
 }
 
 // ID returns the key's kid: its RFC 7638 SHA-256 thumbprint in base64url. It is empty for the zero value.
@@ -94,7 +95,7 @@ func (k PrivateKey) Public() PublicKey {
 	if k.IsZero() {
 		return PublicKey{}
 	}
-	return k.inner.public
+	return (*k.inner).public
 }
 
 // IsZero tells whether this is no key at all.
@@ -110,7 +111,7 @@ func (k PrivateKey) JWK() ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("encode private key: %w: there is none", ErrKey)
 	}
-	return encodeJWK(k.inner.material, k.Algorithm())
+	return encodeJWK((*k.inner).material, k.Algorithm())
 }
 
 // PEM returns the private key as PKCS #8 (RFC 5958) in a PEM block of type PRIVATE KEY.
@@ -119,7 +120,7 @@ func (k PrivateKey) PEM() ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("encode private key: %w: there is none", ErrKey)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(k.inner.material)
+	der, err := x509.MarshalPKCS8PrivateKey((*k.inner).material)
 	if err != nil {
 		return nil, fmt.Errorf("encode private key: %w: no PKCS #8 form", ErrKey)
 	}
@@ -130,7 +131,7 @@ func (k PrivateKey) sign(text []byte) ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: there is none", ErrKey)
 	}
-	signature, err := k.inner.signer.Sign(text, k.inner.material)
+	signature, err := (*k.inner).signer.Sign(text, (*k.inner).material)
 	if err != nil {
 		return nil, fmt.Errorf("%w: signing failed", ErrKey)
 	}
