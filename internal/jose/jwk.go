@@ -35,11 +35,31 @@ func readJWK(data []byte) (document, error) {
 	if use, present := members["use"]; present && string(use) != `"sig"` {
 		return document{}, fmt.Errorf("%w: member use is not sig", ErrKey)
 	}
-	key, err := jwk.ParseKey(data)
+	key, err := parseKnown(members)
 	if err != nil {
-		return document{}, fmt.Errorf("%w: not a JWK", ErrMalformed)
+		return document{}, err
 	}
 	return document{members: members, alg: alg, key: key}, nil
+}
+
+// parseKnown shows the JOSE library only the members that make up a key. It would read others too (certificates, key
+// operations), and take D for d.
+func parseKnown(members map[string]json.RawMessage) (jwk.Key, error) {
+	known := map[string]json.RawMessage{}
+	for _, name := range []string{"kty", "crv", "x", "y", "d", "n", "e", "p", "q", "dp", "dq", "qi"} {
+		if value, present := members[name]; present {
+			known[name] = value
+		}
+	}
+	data, err := json.Marshal(known)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
+	}
+	key, err := jwk.ParseKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not a JWK of kty EC, RSA or OKP with all its members", ErrMalformed)
+	}
+	return key, nil
 }
 
 // refuse fails if the key has one of the named members.
