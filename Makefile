@@ -56,4 +56,5 @@ clean: down ## Stop the local control plane, remove all it left and what was bui
 
 .PHONY: launcher
 launcher:
+	@test -x $(LOCAL) || echo 'Compiling the launcher, half a minute the first time.' >&2
 	@go build -buildvcs=false -o $(LOCAL) ./hack/local

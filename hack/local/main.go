@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -42,7 +43,12 @@ func run(ctx context.Context, arguments []string) error {
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	withoutOperator := flags.Bool("without-operator", false, "")
-	if err := flags.Parse(arguments[1:]); err != nil {
+	err := flags.Parse(arguments[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		_, err = fmt.Fprintln(os.Stdout, usage)
+		return err
+	}
+	if err != nil {
 		return fmt.Errorf("%w\n%s", err, usage)
 	}
 	options := cluster.Options{Root: ".", Assets: os.Getenv("KUBEBUILDER_ASSETS"), WithoutOperator: *withoutOperator}

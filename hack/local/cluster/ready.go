@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	pollInterval = 200 * time.Millisecond
+	pollInterval = 300 * time.Millisecond
 	// startTimeout is for one step on a slow and busy machine; four seconds are usual for all of them.
 	startTimeout = 2 * time.Minute
 	// answerTimeout is for one question to something that already runs.
@@ -85,15 +85,17 @@ func operatorReady(p ports) func(context.Context) error {
 	}
 }
 
-// admissionReady tells that the API server reaches the webhooks: a good key passes and a hopeless one is refused by them.
-// The refusal shows that the API server knows of the webhooks at all.
+// admissionReady tells that the API server reaches the webhooks: a good key passes, and one with a rule that does not
+// compile is refused. Only the webhooks compile rules, so the refusal shows that the API server knows of them.
 func admissionReady(l layout) func(context.Context) error {
 	return func(ctx context.Context) error {
 		kubectl := kubectl{layout: l}
-		if err := kubectl.tryCreate(ctx, probeKey("720h")); err != nil {
+		if err := kubectl.tryCreate(ctx, probeKey()); err != nil {
 			return err
 		}
-		err := kubectl.tryCreate(ctx, probeKey("2m"))
+		hopeless := probeKey()
+		field(hopeless, "spec")["tokens"] = object{"rules": []object{{"expression": "(", "message": "never"}}}
+		err := kubectl.tryCreate(ctx, hopeless)
 		if err == nil {
 			return errors.New("the webhooks do not judge SigningKeys yet")
 		}
@@ -104,13 +106,9 @@ func admissionReady(l layout) func(context.Context) error {
 	}
 }
 
-// probeKey needs a lead of more than an hour, by the defaults for caches and propagation.
-func probeKey(period string) object {
+func probeKey() object {
 	key := newObject("keyturn.dev/v1alpha1", "SigningKey", operatorNamespace, "readiness-probe")
-	key["spec"] = object{
-		"issuer":   "https://readiness-probe.invalid",
-		"rotation": object{"period": period},
-	}
+	key["spec"] = object{"issuer": "https://readiness-probe.invalid"}
 	return key
 }
 

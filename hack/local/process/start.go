@@ -12,7 +12,7 @@ import (
 
 // holdBack waits for a line before it becomes the program, and ends without one: a launcher that is killed before it
 // has recorded the process leaves no process behind. The process keeps its ID and start time when it becomes the program.
-const holdBack = `read -r _ && exec "$@" </dev/null`
+const holdBack = `read -r line && exec "$@" </dev/null`
 
 // Program is what Start runs.
 type Program struct {
@@ -39,14 +39,15 @@ func Start(ctx context.Context, program Program) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", program.Name, err)
 	}
+	if err := start(); err != nil {
+		_ = command.Wait() // It has ended without running anything.
+		return nil, fmt.Errorf("start %s: %w", program.Name, err)
+	}
 	daemon := &Daemon{Program: program, exited: make(chan struct{})}
 	go func() {
 		daemon.status = command.Wait()
 		close(daemon.exited)
 	}()
-	if err := start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", program.Name, err)
-	}
 	return daemon, nil
 }
 
