@@ -22,9 +22,11 @@ const (
 	ReasonPropagated = "Propagated"
 	// ReasonPropagationPending says that a copy could not be written; the message names it and says why.
 	ReasonPropagationPending = "PropagationPending"
-	// ReasonIssuerConflict says that an older SigningKey claims the same issuer; choose another.
+	// ReasonIssuerConflict says that an older SigningKey claims the same issuer; delete this one, because an issuer cannot
+	// be changed, and create one with another issuer.
 	ReasonIssuerConflict = "IssuerConflict"
-	// ReasonIssuerMissing says that spec.issuer is empty and the operator has no external URL to make one from.
+	// ReasonIssuerMissing says that spec.issuer is empty and the operator has no external URL to make one from; delete this
+	// SigningKey, because an issuer cannot be added, and create it with spec.issuer.
 	ReasonIssuerMissing = "IssuerMissing"
 	// ReasonInvalidPolicy says that the spec's durations cannot work together, or a rule does not compile.
 	ReasonInvalidPolicy = "InvalidPolicy"

@@ -5,3 +5,6 @@
 // +kubebuilder:ac:output:package="applyconfiguration"
 // +groupName=keyturn.dev
 package v1alpha1
+
+// Comments on types and fields are what kubectl explain shows. It keeps their line breaks and has room for 76 characters,
+// so they are no wider than that.

@@ -5,7 +5,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// ServiceToken is a signed JSON Web Token that is kept valid in a Secret. Pods mount the Secret and reread the file.
+// ServiceToken is a signed JSON Web Token that is kept valid in a Secret. Pods
+// mount the Secret and reread the file.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -52,13 +53,15 @@ type Profile string
 const (
 	// ProfileJWT is a plain JWT (RFC 7519), typ "JWT".
 	ProfileJWT Profile = "JWT"
-	// ProfileAccessToken is an OAuth access token (RFC 9068), typ "at+jwt", with client_id and, where given, scope.
+	// ProfileAccessToken is an OAuth access token (RFC 9068), typ "at+jwt", with
+	// client_id and, where given, scope.
 	ProfileAccessToken Profile = "AccessToken"
 )
 
-// The API server's own check of date-times lets through what Go cannot parse ("2030-01-01t00:00:00z"), and one such
-// object would stop every Go client from listing all of them. A CEL rule makes it parse the value as Go does: expiresAt
-// must never be without one.
+// The API server's own check of date-times lets through what Go cannot parse
+// ("2030-01-01t00:00:00z"), and one such object would stop every Go client
+// from listing all of them. A CEL rule makes it parse the value as Go does:
+// expiresAt must never be without one.
 
 // ServiceTokenSpec says what a token shall say and where it is kept.
 //
@@ -69,47 +72,55 @@ type ServiceTokenSpec struct {
 	// +required
 	SigningKeyRef SigningKeyReference `json:"signingKeyRef,omitzero"`
 
-	// serviceAccountName makes the "sub" claim system:serviceaccount:<namespace>:<name>, as Kubernetes' own tokens
-	// have it. The ServiceAccount need not exist. Exactly one of serviceAccountName and subject is set.
+	// serviceAccountName makes the "sub" claim
+	// system:serviceaccount:<namespace>:<name>, as Kubernetes' own tokens have it.
+	// The ServiceAccount need not exist. A lower-case RFC 1123 subdomain of at
+	// most 253 characters. Exactly one of serviceAccountName and subject is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as ServiceAccount names are"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// subject is the "sub" claim as free text, at most 255 characters. Outside the key's own namespace only a
-	// ServiceAccount of the token's namespace may be the subject, unless the key's rules allow more.
-	// Exactly one of serviceAccountName and subject is set.
+	// subject is the "sub" claim as free text, at most 255 characters. Outside the
+	// key's own namespace only a ServiceAccount of the token's namespace may be
+	// the subject, unless the key's rules allow more. Exactly one of
+	// serviceAccountName and subject is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\x00-\\\\x1f\\\\x7f]')",message="must not contain control characters"
 	Subject string `json:"subject,omitempty"`
 
-	// audiences are the "aud" claim: who the token is for. 1 to 16.
+	// audiences are the "aud" claim: who the token is for. 1 to 16, each of 1 to
+	// 512 characters.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Audiences []Audience `json:"audiences,omitempty"`
 
-	// claims are further claims: a JSON object of at most 4 KiB and 256 members. The registered claims iss, sub, aud, exp,
-	// nbf, iat and jti are refused, because Keyturn sets them. Example: {"scope": "orders:read", "tenant": "blue"}.
+	// claims are further claims: a JSON object of at most 4 KiB and 256 members.
+	// The registered claims iss, sub, aud, exp, nbf, iat and jti are refused,
+	// because Keyturn sets them. Example: {"scope": "orders:read", "tenant":
+	// "blue"}.
 	// +optional
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Claims *runtime.RawExtension `json:"claims,omitempty"`
 
-	// profile is JWT, or AccessToken for an OAuth access token (RFC 9068): typ at+jwt, and a client_id claim, which is
-	// the subject unless the claims say otherwise. Defaults to JWT.
+	// profile is JWT, or AccessToken for an OAuth access token (RFC 9068): typ
+	// at+jwt, and a client_id claim, which is the subject unless the claims say
+	// otherwise. Defaults to JWT.
 	// +optional
 	// +default="JWT"
 	Profile Profile `json:"profile,omitempty"`
 
-	// duration is how long a token lives: 1s to 8760h (1 year), in whole hours, minutes and seconds, written as in 90s or
-	// 1h30m. Never more than the key's spec.tokens.maxDuration and never less than the operator's minimum (5 minutes
-	// unless lowered). Defaults to 1h.
+	// duration is how long a token lives: 1s to 8760h (1 year), in whole hours,
+	// minutes and seconds, written as in 90s or 1h30m. Never more than the key's
+	// spec.tokens.maxDuration and never less than the operator's minimum (5
+	// minutes unless lowered). Defaults to 1h.
 	// +optional
 	// +default="1h"
 	// +kubebuilder:validation:Type=string
@@ -117,23 +128,28 @@ type ServiceTokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 
-	// renewBefore is how long before its expiry a token is replaced: at least 1s, less than duration, in whole hours,
-	// minutes and seconds, written as in 90s or 1h30m. Defaults to a third of the token's real life, with a jitter that is
-	// always the same for one ServiceToken.
+	// renewBefore is how long before its expiry a token is replaced: at least 1s,
+	// less than duration, in whole hours, minutes and seconds, written as in 90s
+	// or 1h30m. Defaults to a third of the token's real life, with a jitter that
+	// is always the same for one ServiceToken.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	RenewBefore *metav1.Duration `json:"renewBefore,omitempty"`
 
-	// expiresAt is the instant after which nothing is issued any more and the Secret's token is withdrawn. No token
-	// outlives it. In whole seconds, from 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to never.
+	// expiresAt is the instant after which nothing is issued any more and the
+	// Secret's token is withdrawn. No token outlives it. In whole seconds, from
+	// 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to
+	// never.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == timestamp(int(self)) && self >= timestamp('1970-01-01T00:00:00Z') && self <= timestamp('9999-12-31T23:59:59Z')",message="must be whole seconds from 1970 to 9999, written as in 2030-12-31T23:59:59Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// secretName is the Secret of this namespace that holds the token under the key "token". A Secret of that name that
-	// does not belong to this ServiceToken is never overwritten. Defaults to the ServiceToken's name.
+	// secretName is the Secret of this namespace that holds the token under the
+	// key "token". A Secret of that name that does not belong to this ServiceToken
+	// is never overwritten. A lower-case RFC 1123 subdomain of at most 253
+	// characters. Defaults to the ServiceToken's name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -147,14 +163,15 @@ type ServiceTokenSpec struct {
 
 // SigningKeyReference names a SigningKey.
 type SigningKeyReference struct {
-	// name of the SigningKey.
+	// name of the SigningKey: a DNS label of at most 63 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be a DNS label, as SigningKey names are"
 	Name string `json:"name,omitempty"`
 
-	// namespace of the SigningKey, which must allow the ServiceToken's namespace. Defaults to the ServiceToken's own.
+	// namespace of the SigningKey, which must allow the ServiceToken's namespace.
+	// Defaults to the ServiceToken's own.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -162,7 +179,8 @@ type SigningKeyReference struct {
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// Audience is one member of the "aud" claim: a StringOrURI of at most 512 characters.
+// Audience is one member of the "aud" claim: a StringOrURI of at most 512
+// characters.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
@@ -173,7 +191,8 @@ type Audience string
 //
 // +kubebuilder:validation:MinProperties=0
 type SecretTemplate struct {
-	// labels are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
+	// labels are added to the Secret. Keys under keyturn.dev are reserved. At most
+	// 32, with values of at most 63 characters.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
@@ -181,7 +200,8 @@ type SecretTemplate struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
+	// annotations are added to the Secret. Keys under keyturn.dev are reserved. At
+	// most 32, with values of at most 1024 characters.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
@@ -189,9 +209,11 @@ type SecretTemplate struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
-	// data are further keys of the Secret, each a Go text template over .Token, .TokenID, .KeyID, .Issuer, .Subject,
-	// .Audiences, .IssuedAt and .ExpiresAt (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token }}".
-	// The key "token" is reserved. At most 16 keys, each template at most 8192 characters.
+	// data are further keys of the Secret, each a Go text template over .Token,
+	// .TokenID, .KeyID, .Issuer, .Subject, .Audiences, .IssuedAt and .ExpiresAt
+	// (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token
+	// }}". The key "token" is reserved. At most 16 keys, each template at most
+	// 8192 characters.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=16
@@ -205,11 +227,13 @@ type SecretTemplate struct {
 // +kubebuilder:validation:MaxLength=8192
 type TemplateText string
 
-// ServiceTokenStatus is what the operator has observed of a ServiceToken. It never holds the token.
+// ServiceTokenStatus is what the operator has observed of a ServiceToken. It
+// never holds the token.
 //
 // +kubebuilder:validation:MinProperties=1
 type ServiceTokenStatus struct {
-	// conditions hold Ready: the Secret holds a token that verifies now and says what the spec asks for.
+	// conditions hold Ready: the Secret holds a token that verifies now and says
+	// what the spec asks for.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -242,7 +266,8 @@ type ServiceTokenStatus struct {
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// nextRenewalTime is when the token will be replaced, or withdrawn where spec.expiresAt ends it.
+	// nextRenewalTime is when the token will be replaced, or withdrawn where
+	// spec.expiresAt ends it.
 	// +optional
 	NextRenewalTime *metav1.Time `json:"nextRenewalTime,omitempty"`
 }

@@ -4,9 +4,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// SigningKey is a key that signs JSON Web Tokens and rotates itself. Its private half lives in a Secret of the same
-// namespace; its public half is published as a JWK Set (RFC 7517) in a ConfigMap, long enough before it signs and long
-// enough after, that every token verifies everywhere for the whole of its life.
+// SigningKey is a key that signs JSON Web Tokens and rotates itself. Its
+// private half lives in a Secret of the same namespace; its public half is
+// published as a JWK Set (RFC 7517) in a ConfigMap, long enough before it
+// signs and long enough after, that every token verifies everywhere for the
+// whole of its life.
+//
+// Annotations: a new value of keyturn.dev/rotate-requested-at (an instant,
+// say) asks for a rotation now, in the same orderly steps;
+// keyturn.dev/force-delete: "true" allows deletion while live tokens depend on
+// the key.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -29,7 +36,8 @@ type SigningKey struct {
 	// spec says what the key is for and how it rotates.
 	// +required
 	Spec SigningKeySpec `json:"spec,omitzero"`
-	// status says which keys are in the ring and when the next change is due. It is derived from the ring Secret.
+	// status says which keys are in the ring and when the next change is due. It
+	// is derived from the ring Secret.
 	// +optional
 	Status SigningKeyStatus `json:"status,omitzero"`
 }
@@ -46,8 +54,9 @@ type SigningKeyList struct {
 	Items []SigningKey `json:"items"`
 }
 
-// Algorithm names a signature algorithm of RFC 7518 section 3 or RFC 8037. Neither "none" nor a symmetric algorithm
-// is among them: a verifier must never be able to sign.
+// Algorithm names a signature algorithm of RFC 7518 section 3 or RFC 8037.
+// Neither "none" nor a symmetric algorithm is among them: a verifier must
+// never be able to sign.
 //
 // +kubebuilder:validation:Enum=ES256;ES384;ES512;RS256;RS384;RS512;PS256;PS384;PS512;EdDSA
 type Algorithm string
@@ -56,11 +65,14 @@ type Algorithm string
 //
 // +kubebuilder:validation:MinProperties=1
 type SigningKeySpec struct {
-	// issuer is the "iss" claim of every token this key signs: an https URL, or any StringOrURI (RFC 7519 section 2)
-	// when discovery is not used. 1 to 512 printable ASCII characters. No two SigningKeys of a cluster share one.
-	// Defaults to <external URL>/<namespace>/<name> when the operator runs with an external URL; required otherwise.
-	// It cannot be changed, added or removed later, because verifiers pin it; only the issuer in force (status.issuer)
-	// may be written down, for instance before the operator's external URL changes.
+	// issuer is the "iss" claim of every token this key signs: an https URL, or
+	// any StringOrURI (RFC 7519 section 2) when discovery is not used. 1 to 512
+	// printable ASCII characters. No two SigningKeys of a cluster share one.
+	// Defaults to <external URL>/<namespace>/<name> when the operator runs with an
+	// external URL; required otherwise. It cannot be changed, added or removed
+	// later, because verifiers pin it; only the issuer in force (status.issuer)
+	// may be written down, for instance before the operator's external URL
+	// changes.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -70,16 +82,18 @@ type SigningKeySpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().startsWith('http:')",message="must not be a plain http URL: use https, or a name that is not a URL"
 	Issuer string `json:"issuer,omitempty"`
 
-	// algorithm is how the key signs: ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 (RFC 7518 section 3)
-	// or EdDSA with Ed25519 (RFC 8037). RSA keys have 2048, 3072 or 4096 bits. A change rotates in an orderly way: both
-	// keys are published while tokens of either are alive. Defaults to ES256.
+	// algorithm is how the key signs: ES256, ES384, ES512, RS256, RS384, RS512,
+	// PS256, PS384, PS512 (RFC 7518 section 3) or EdDSA with Ed25519 (RFC 8037).
+	// RSA keys have 2048, 3072 or 4096 bits. A change rotates in an orderly way:
+	// both keys are published while tokens of either are alive. Defaults to ES256.
 	// +optional
 	// +default="ES256"
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 
-	// rotation says how often the key changes and how much time the new key needs to become known. The lead, the time a
-	// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
-	// All durations are whole hours, minutes and seconds, written as in 90s or 1h30m.
+	// rotation says how often the key changes and how much time the new key needs
+	// to become known. The lead, the time a key is published before it signs, is
+	// verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default. All
+	// durations are whole hours, minutes and seconds, written as in 90s or 1h30m.
 	// +optional
 	// +default={}
 	Rotation RotationSpec `json:"rotation,omitzero"`
@@ -89,23 +103,28 @@ type SigningKeySpec struct {
 	// +default={}
 	Tokens TokensSpec `json:"tokens,omitzero"`
 
-	// jwks says where the public half is published.
+	// jwks says where the public half is published: in a ConfigMap of this
+	// namespace and, where asked for, in copies of it.
 	// +optional
 	// +default={}
 	JWKS JWKSSpec `json:"jwks,omitzero"`
 
-	// secretName is the Secret of this namespace that holds the private keys under ring.json and, for applications that
-	// sign for themselves, the Active key under signing-key.pem, signing-key.jwk and key-id. A Secret of that name that
-	// does not belong to this SigningKey is never overwritten. Cannot be changed once a key signs.
-	// Defaults to <name>-signing-key.
+	// secretName is the Secret of this namespace that holds the private keys under
+	// ring.json and, for applications that sign for themselves, the Active key
+	// under signing-key.pem, signing-key.jwk and key-id. A Secret of that name
+	// that does not belong to this SigningKey is never overwritten. Cannot be
+	// changed once a key signs. A lower-case RFC 1123 subdomain of at most 253
+	// characters. Defaults to <name>-signing-key.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as Secret names are"
 	SecretName string `json:"secretName,omitempty"`
 
-	// revokedKeyIDs are the key IDs ("kid") that are compromised; status.keys lists the IDs there are. Such a key leaves
-	// the ring and every JWKS at once, another key signs, and every token it signed is re-issued. At most 64.
+	// revokedKeyIDs are the key IDs ("kid") that are compromised; status.keys
+	// lists the IDs there are. Such a key leaves the ring and every JWKS at once,
+	// another key signs, and every token it signed is re-issued. At most 64, each
+	// of 43 characters.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=0
@@ -113,23 +132,27 @@ type SigningKeySpec struct {
 	RevokedKeyIDs []KeyID `json:"revokedKeyIDs,omitempty"`
 }
 
-// KeyID is the "kid" of a key: its RFC 7638 SHA-256 thumbprint, base64url without padding, 43 characters.
+// KeyID is the "kid" of a key: its RFC 7638 SHA-256 thumbprint, base64url
+// without padding, 43 characters.
 //
 // +kubebuilder:validation:MinLength=43
 // +kubebuilder:validation:MaxLength=43
 // +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 type KeyID string
 
-// The rule on period lets an empty object pass: the API server judges the default {} of spec.rotation as it stands, before
-// it fills in the defaults of the fields. In a real object period is never absent.
+// The rule on period lets an empty object pass: the API server judges the
+// default {} of spec.rotation as it stands, before it fills in the defaults of
+// the fields. In a real object period is never absent.
 
-// RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
-// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
+// RotationSpec says how often a key changes and how much time a new key needs
+// to become known. The lead, the time a key is published before it signs, is
+// verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.period) || duration(self.period) > duration(self.verifierCacheDuration) + duration(self.propagationDelay) + duration(self.clockSkew)",message="period must be longer than verifierCacheDuration + propagationDelay + clockSkew: a key is published that long before it signs",fieldPath=".period",reason="FieldValueInvalid"
 type RotationSpec struct {
-	// period is how long one key signs: 1s to 87600h (10 years), in whole seconds, longer than the lead, and never
-	// shorter than the operator's minimum (5 minutes unless lowered). Defaults to 720h (30 days).
+	// period is how long one key signs: 1s to 87600h (10 years), in whole seconds,
+	// longer than the lead, and never shorter than the operator's minimum (5
+	// minutes unless lowered). Defaults to 720h (30 days).
 	// +optional
 	// +default="720h"
 	// +kubebuilder:validation:Type=string
@@ -137,8 +160,9 @@ type RotationSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('87600h')",message="must be whole hours, minutes and seconds from 1s to 87600h, written as in 90s or 1h30m"
 	Period *metav1.Duration `json:"period,omitempty"`
 
-	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 720h (30 days), in
-	// whole seconds. Defaults to 1h, which kube-apiserver, Istio and most libraries keep to; .NET keeps one for 12h,
+	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it
+	// has fetched: 0s to 720h (30 days), in whole seconds. Defaults to 1h, which
+	// kube-apiserver, Istio and most libraries keep to; .NET keeps one for 12h,
 	// some clients for 24h.
 	// +optional
 	// +default="1h"
@@ -147,8 +171,9 @@ type RotationSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="must be whole hours, minutes and seconds from 0s to 720h, written as in 90s or 1h30m"
 	VerifierCacheDuration *metav1.Duration `json:"verifierCacheDuration,omitempty"`
 
-	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a pod: 0s to 1h, in whole seconds.
-	// Defaults to 2m, the kubelet's worst case with its default settings: a sync every minute from a cache a minute old.
+	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a
+	// pod: 0s to 1h, in whole seconds. Defaults to 2m, the kubelet's worst case
+	// with its default settings: a sync every minute from a cache a minute old.
 	// +optional
 	// +default="2m"
 	// +kubebuilder:validation:Type=string
@@ -156,8 +181,8 @@ type RotationSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be whole hours, minutes and seconds from 0s to 1h, written as in 90s or 1h30m"
 	PropagationDelay *metav1.Duration `json:"propagationDelay,omitempty"`
 
-	// clockSkew is how far apart the clocks of the operator and of any verifier may be: 0s to 1h, in whole seconds.
-	// Defaults to 1m.
+	// clockSkew is how far apart the clocks of the operator and of any verifier
+	// may be: 0s to 1h, in whole seconds. Defaults to 1m.
 	// +optional
 	// +default="1m"
 	// +kubebuilder:validation:Type=string
@@ -168,8 +193,9 @@ type RotationSpec struct {
 
 // TokensSpec says which tokens a SigningKey signs, and for whom.
 type TokensSpec struct {
-	// maxDuration is the longest life of any token this key signs: 1s to 8760h (1 year), in whole hours, minutes and
-	// seconds, written as in 90s or 1h30m, and never shorter than the operator's minimum (5 minutes unless lowered).
+	// maxDuration is the longest life of any token this key signs: 1s to 8760h (1
+	// year), in whole hours, minutes and seconds, written as in 90s or 1h30m, and
+	// never shorter than the operator's minimum (5 minutes unless lowered).
 	// Retired keys stay published that long. Defaults to 24h.
 	// +optional
 	// +default="24h"
@@ -178,12 +204,14 @@ type TokensSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"
 	MaxDuration *metav1.Duration `json:"maxDuration,omitempty"`
 
-	// allowedNamespaces says whose ServiceTokens may use this key. Defaults to the key's own namespace.
+	// allowedNamespaces says which namespaces' ServiceTokens this key signs.
+	// Defaults to the key's own namespace.
 	// +optional
 	// +default={"from":"Same"}
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
 
-	// rules must all be true of a token before it is signed. At most 16.
+	// rules must all be true of a token before it is signed. At most 16. Defaults
+	// to none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=0
@@ -202,23 +230,26 @@ const (
 	NamespacesFromSame NamespaceScope = "Same"
 	// NamespacesFromAll means every namespace.
 	NamespacesFromAll NamespaceScope = "All"
-	// NamespacesFromSelector means the namespaces whose labels match the selector, and the SigningKey's own.
+	// NamespacesFromSelector means the namespaces whose labels match the selector,
+	// and the SigningKey's own.
 	NamespacesFromSelector NamespaceScope = "Selector"
 )
 
-// AllowedNamespaces says whose ServiceTokens may use a key, in the way of the Gateway API's allowedRoutes.
+// AllowedNamespaces says whose ServiceTokens may use a key, in the way of the
+// Gateway API's allowedRoutes.
 //
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="(self.from == 'Selector') == has(self.selector)",message="selector must be set when from is Selector, and only then",fieldPath=".selector",reason="FieldValueInvalid"
 type AllowedNamespaces struct {
-	// from is Same (the key's own namespace), All, or Selector (namespaces whose labels match, and the key's own).
-	// Defaults to Same.
+	// from is Same (the key's own namespace), All, or Selector (namespaces whose
+	// labels match, and the key's own). Defaults to Same.
 	// +optional
 	// +default="Same"
 	From NamespaceScope `json:"from,omitempty"`
 
-	// selector chooses namespaces by their labels; an empty selector chooses all. Required when from is Selector,
-	// refused otherwise. At most 16 matchLabels and 16 matchExpressions.
+	// selector chooses namespaces by their labels; an empty selector chooses all.
+	// Required when from is Selector, refused otherwise. At most 16 matchLabels
+	// and 16 matchExpressions.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 16) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 16 && self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64))",message="must have at most 16 matchLabels and 16 matchExpressions of at most 64 values each"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, size(self.matchLabels[k]) <= 63 && !format.qualifiedName().validate(k).hasValue())",message="matchLabels must hold label keys, which are qualified names, and label values of at most 63 characters"
@@ -228,15 +259,18 @@ type AllowedNamespaces struct {
 
 // TokenRule is one condition that every token must meet.
 type TokenRule struct {
-	// expression is a CEL expression that must be true before a token is signed. It sees "claims", the token's claims
-	// as they will be signed (exp, iat and nbf as seconds since 1970), and "namespace" (name, labels) of the ServiceToken.
-	// Example: claims.aud.all(a, a.startsWith("https://")) && namespace.labels["tier"] == "prod". At most 1024 characters.
+	// expression is a CEL expression that must be true before a token is signed.
+	// It sees "claims", the token's claims as they will be signed (exp, iat and
+	// nbf as seconds since 1970), and "namespace" (name, labels) of the
+	// ServiceToken. Example: claims.aud.all(a, a.startsWith("https://")) &&
+	// namespace.labels["tier"] == "prod". At most 1024 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Expression string `json:"expression,omitempty"`
 
-	// message is shown to whoever asks for a token that the expression refuses. Defaults to the expression.
+	// message is shown to whoever asks for a token that the expression refuses. At
+	// most 256 characters. Defaults to the expression.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -245,14 +279,18 @@ type TokenRule struct {
 
 // JWKSSpec says where the public half of a SigningKey is published.
 type JWKSSpec struct {
-	// name of the ConfigMap, the same in every namespace. Defaults to <SigningKey name>-jwks.
+	// name of the ConfigMap, the same in every namespace. It holds the JWK Set
+	// under jwks.json and the issuer under issuer. A ConfigMap of that name that
+	// does not belong to this SigningKey is never touched. A lower-case RFC 1123
+	// subdomain of at most 253 characters. Defaults to <SigningKey name>-jwks.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a lower-case RFC 1123 subdomain, as ConfigMap names are"
 	Name string `json:"name,omitempty"`
 
-	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are
+	// reserved. At most 32, with values of at most 63 characters.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
@@ -260,7 +298,9 @@ type JWKSSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/') && k != 'app.kubernetes.io/managed-by')",message="keys under keyturn.dev/ and app.kubernetes.io/managed-by are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// annotations are added to the ConfigMap and its copies. Keys under
+	// keyturn.dev are reserved. At most 32, with values of at most 1024
+	// characters.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=32
@@ -268,8 +308,9 @@ type JWKSSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keyturn.dev/'))",message="keys under keyturn.dev/ are reserved"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
-	// namespaces chooses further namespaces, by their labels, that receive a copy of the ConfigMap. An empty selector
-	// chooses all. Copies are added and removed as labels change. At most 16 matchLabels and 16 matchExpressions.
+	// namespaces chooses further namespaces, by their labels, that receive a copy
+	// of the ConfigMap. An empty selector chooses all. Copies are added and
+	// removed as labels change. At most 16 matchLabels and 16 matchExpressions.
 	// Defaults to none.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 16) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 16 && self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64))",message="must have at most 16 matchLabels and 16 matchExpressions of at most 64 values each"
@@ -293,8 +334,9 @@ type AnnotationValue string
 //
 // +kubebuilder:validation:MinProperties=1
 type SigningKeyStatus struct {
-	// conditions are Ready, Propagated (every copy of the JWKS holds the keys of the ring) and RingIntact (the ring
-	// Secret was not lost).
+	// conditions are Ready (a key signs, and its JWKS is where the spec wants it),
+	// Propagated (every copy of the JWKS holds the keys of the ring) and
+	// RingIntact (the ring Secret was not lost). All are True when all is well.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -307,13 +349,14 @@ type SigningKeyStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// issuer is the issuer in force, defaults included.
+	// issuer is the issuer in force: spec.issuer, or the default.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Issuer string `json:"issuer,omitempty"`
 
-	// keys are the keys of the ring, newest first, and the revoked keys that are still denied.
+	// keys are the keys of the ring, newest first, and the revoked keys that are
+	// still denied.
 	// +optional
 	// +listType=map
 	// +listMapKey=id
@@ -339,13 +382,16 @@ type KeyState string
 
 // The states of a key.
 const (
-	// KeyPending means published, or about to be, and not signing yet: verifiers are learning it.
+	// KeyPending means published, or about to be, and not signing yet: verifiers
+	// are learning it.
 	KeyPending KeyState = "Pending"
 	// KeyActive means signing. Exactly one key of a ring is.
 	KeyActive KeyState = "Active"
-	// KeyRetired means published and no longer signing; the private half is destroyed.
+	// KeyRetired means published and no longer signing; the private half is
+	// destroyed.
 	KeyRetired KeyState = "Retired"
-	// KeyRevoked means compromised: in no JWKS, denied until the last token it could have signed has expired.
+	// KeyRevoked means compromised: in no JWKS, denied until the last token it
+	// could have signed has expired.
 	KeyRevoked KeyState = "Revoked"
 )
 
@@ -357,11 +403,13 @@ type KeyStatus struct {
 	// +kubebuilder:validation:MaxLength=43
 	ID string `json:"id,omitempty"`
 
-	// algorithm is how the key signs. Unknown, and absent, for a revoked key that was never in the ring.
+	// algorithm is how the key signs. Unknown, and absent, for a revoked key that
+	// was never in the ring.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 
-	// state is Pending, Active, Retired or Revoked.
+	// state is Pending (published, not signing yet), Active (signing), Retired
+	// (published until its last token has expired) or Revoked (in no JWKS).
 	// +required
 	State KeyState `json:"state,omitempty"`
 
@@ -381,8 +429,8 @@ type KeyStatus struct {
 	// +optional
 	RetiredAt *metav1.Time `json:"retiredAt,omitempty"`
 
-	// removeAfter is when the last token the key could have signed has expired: a Retired key then leaves the JWKS, a
-	// Revoked key the deny list.
+	// removeAfter is when the last token the key could have signed has expired: a
+	// Retired key then leaves the JWKS, a Revoked key the deny list.
 	// +optional
 	RemoveAfter *metav1.Time `json:"removeAfter,omitempty"`
 }

@@ -10,13 +10,15 @@ import (
 // AllowedNamespacesApplyConfiguration represents a declarative configuration of the AllowedNamespaces type for use
 // with apply.
 //
-// AllowedNamespaces says whose ServiceTokens may use a key, in the way of the Gateway API's allowedRoutes.
+// AllowedNamespaces says whose ServiceTokens may use a key, in the way of the
+// Gateway API's allowedRoutes.
 type AllowedNamespacesApplyConfiguration struct {
-	// from is Same (the key's own namespace), All, or Selector (namespaces whose labels match, and the key's own).
-	// Defaults to Same.
+	// from is Same (the key's own namespace), All, or Selector (namespaces whose
+	// labels match, and the key's own). Defaults to Same.
 	From *apiv1alpha1.NamespaceScope `json:"from,omitempty"`
-	// selector chooses namespaces by their labels; an empty selector chooses all. Required when from is Selector,
-	// refused otherwise. At most 16 matchLabels and 16 matchExpressions.
+	// selector chooses namespaces by their labels; an empty selector chooses all.
+	// Required when from is Selector, refused otherwise. At most 16 matchLabels
+	// and 16 matchExpressions.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

@@ -12,14 +12,21 @@ import (
 //
 // JWKSSpec says where the public half of a SigningKey is published.
 type JWKSSpecApplyConfiguration struct {
-	// name of the ConfigMap, the same in every namespace. Defaults to <SigningKey name>-jwks.
+	// name of the ConfigMap, the same in every namespace. It holds the JWK Set
+	// under jwks.json and the issuer under issuer. A ConfigMap of that name that
+	// does not belong to this SigningKey is never touched. A lower-case RFC 1123
+	// subdomain of at most 253 characters. Defaults to <SigningKey name>-jwks.
 	Name *string `json:"name,omitempty"`
-	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// labels are added to the ConfigMap and its copies. Keys under keyturn.dev are
+	// reserved. At most 32, with values of at most 63 characters.
 	Labels map[string]apiv1alpha1.LabelValue `json:"labels,omitempty"`
-	// annotations are added to the ConfigMap and its copies. Keys under keyturn.dev are reserved. At most 32.
+	// annotations are added to the ConfigMap and its copies. Keys under
+	// keyturn.dev are reserved. At most 32, with values of at most 1024
+	// characters.
 	Annotations map[string]apiv1alpha1.AnnotationValue `json:"annotations,omitempty"`
-	// namespaces chooses further namespaces, by their labels, that receive a copy of the ConfigMap. An empty selector
-	// chooses all. Copies are added and removed as labels change. At most 16 matchLabels and 16 matchExpressions.
+	// namespaces chooses further namespaces, by their labels, that receive a copy
+	// of the ConfigMap. An empty selector chooses all. Copies are added and
+	// removed as labels change. At most 16 matchLabels and 16 matchExpressions.
 	// Defaults to none.
 	Namespaces *v1.LabelSelectorApplyConfiguration `json:"namespaces,omitempty"`
 }

@@ -14,9 +14,11 @@ import (
 type KeyStatusApplyConfiguration struct {
 	// id is the "kid": the RFC 7638 thumbprint.
 	ID *string `json:"id,omitempty"`
-	// algorithm is how the key signs. Unknown, and absent, for a revoked key that was never in the ring.
+	// algorithm is how the key signs. Unknown, and absent, for a revoked key that
+	// was never in the ring.
 	Algorithm *apiv1alpha1.Algorithm `json:"algorithm,omitempty"`
-	// state is Pending, Active, Retired or Revoked.
+	// state is Pending (published, not signing yet), Active (signing), Retired
+	// (published until its last token has expired) or Revoked (in no JWKS).
 	State *apiv1alpha1.KeyState `json:"state,omitempty"`
 	// createdAt is when the key was generated.
 	CreatedAt *v1.Time `json:"createdAt,omitempty"`
@@ -26,8 +28,8 @@ type KeyStatusApplyConfiguration struct {
 	ActivatedAt *v1.Time `json:"activatedAt,omitempty"`
 	// retiredAt is when the key stopped signing, or was revoked.
 	RetiredAt *v1.Time `json:"retiredAt,omitempty"`
-	// removeAfter is when the last token the key could have signed has expired: a Retired key then leaves the JWKS, a
-	// Revoked key the deny list.
+	// removeAfter is when the last token the key could have signed has expired: a
+	// Retired key then leaves the JWKS, a Revoked key the deny list.
 	RemoveAfter *v1.Time `json:"removeAfter,omitempty"`
 }
 

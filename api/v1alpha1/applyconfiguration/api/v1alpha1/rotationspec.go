@@ -9,23 +9,28 @@ import (
 // RotationSpecApplyConfiguration represents a declarative configuration of the RotationSpec type for use
 // with apply.
 //
-// The rule on period lets an empty object pass: the API server judges the default {} of spec.rotation as it stands, before
-// it fills in the defaults of the fields. In a real object period is never absent.
-// RotationSpec says how often a key changes and how much time a new key needs to become known. The lead, the time a
-// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
+// The rule on period lets an empty object pass: the API server judges the
+// default {} of spec.rotation as it stands, before it fills in the defaults of
+// the fields. In a real object period is never absent.
+// RotationSpec says how often a key changes and how much time a new key needs
+// to become known. The lead, the time a key is published before it signs, is
+// verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
 type RotationSpecApplyConfiguration struct {
-	// period is how long one key signs: 1s to 87600h (10 years), in whole seconds, longer than the lead, and never
-	// shorter than the operator's minimum (5 minutes unless lowered). Defaults to 720h (30 days).
+	// period is how long one key signs: 1s to 87600h (10 years), in whole seconds,
+	// longer than the lead, and never shorter than the operator's minimum (5
+	// minutes unless lowered). Defaults to 720h (30 days).
 	Period *v1.Duration `json:"period,omitempty"`
-	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it has fetched: 0s to 720h (30 days), in
-	// whole seconds. Defaults to 1h, which kube-apiserver, Istio and most libraries keep to; .NET keeps one for 12h,
+	// verifierCacheDuration is how long the slowest verifier may keep a JWKS it
+	// has fetched: 0s to 720h (30 days), in whole seconds. Defaults to 1h, which
+	// kube-apiserver, Istio and most libraries keep to; .NET keeps one for 12h,
 	// some clients for 24h.
 	VerifierCacheDuration *v1.Duration `json:"verifierCacheDuration,omitempty"`
-	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a pod: 0s to 1h, in whole seconds.
-	// Defaults to 2m, the kubelet's worst case with its default settings: a sync every minute from a cache a minute old.
+	// propagationDelay is how long mounted ConfigMaps and Secrets take to reach a
+	// pod: 0s to 1h, in whole seconds. Defaults to 2m, the kubelet's worst case
+	// with its default settings: a sync every minute from a cache a minute old.
 	PropagationDelay *v1.Duration `json:"propagationDelay,omitempty"`
-	// clockSkew is how far apart the clocks of the operator and of any verifier may be: 0s to 1h, in whole seconds.
-	// Defaults to 1m.
+	// clockSkew is how far apart the clocks of the operator and of any verifier
+	// may be: 0s to 1h, in whole seconds. Defaults to 1m.
 	ClockSkew *v1.Duration `json:"clockSkew,omitempty"`
 }
 

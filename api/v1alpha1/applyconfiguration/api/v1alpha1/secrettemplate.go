@@ -11,13 +11,17 @@ import (
 //
 // SecretTemplate adds to the Secret that holds the token.
 type SecretTemplateApplyConfiguration struct {
-	// labels are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
+	// labels are added to the Secret. Keys under keyturn.dev are reserved. At most
+	// 32, with values of at most 63 characters.
 	Labels map[string]apiv1alpha1.LabelValue `json:"labels,omitempty"`
-	// annotations are added to the Secret. Keys under keyturn.dev are reserved. At most 32.
+	// annotations are added to the Secret. Keys under keyturn.dev are reserved. At
+	// most 32, with values of at most 1024 characters.
 	Annotations map[string]apiv1alpha1.AnnotationValue `json:"annotations,omitempty"`
-	// data are further keys of the Secret, each a Go text template over .Token, .TokenID, .KeyID, .Issuer, .Subject,
-	// .Audiences, .IssuedAt and .ExpiresAt (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token }}".
-	// The key "token" is reserved. At most 16 keys, each template at most 8192 characters.
+	// data are further keys of the Secret, each a Go text template over .Token,
+	// .TokenID, .KeyID, .Issuer, .Subject, .Audiences, .IssuedAt and .ExpiresAt
+	// (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token
+	// }}". The key "token" is reserved. At most 16 keys, each template at most
+	// 8192 characters.
 	Data map[string]apiv1alpha1.TemplateText `json:"data,omitempty"`
 }
 

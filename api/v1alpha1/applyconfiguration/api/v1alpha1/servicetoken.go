@@ -14,7 +14,8 @@ import (
 // ServiceTokenApplyConfiguration represents a declarative configuration of the ServiceToken type for use
 // with apply.
 //
-// ServiceToken is a signed JSON Web Token that is kept valid in a Secret. Pods mount the Secret and reread the file.
+// ServiceToken is a signed JSON Web Token that is kept valid in a Secret. Pods
+// mount the Secret and reread the file.
 type ServiceTokenApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.

@@ -11,41 +11,55 @@ import (
 // ServiceTokenSpecApplyConfiguration represents a declarative configuration of the ServiceTokenSpec type for use
 // with apply.
 //
-// The API server's own check of date-times lets through what Go cannot parse ("2030-01-01t00:00:00z"), and one such
-// object would stop every Go client from listing all of them. A CEL rule makes it parse the value as Go does: expiresAt
-// must never be without one.
+// The API server's own check of date-times lets through what Go cannot parse
+// ("2030-01-01t00:00:00z"), and one such object would stop every Go client
+// from listing all of them. A CEL rule makes it parse the value as Go does:
+// expiresAt must never be without one.
 // ServiceTokenSpec says what a token shall say and where it is kept.
 type ServiceTokenSpecApplyConfiguration struct {
 	// signingKeyRef names the SigningKey that signs the token.
 	SigningKeyRef *SigningKeyReferenceApplyConfiguration `json:"signingKeyRef,omitempty"`
-	// serviceAccountName makes the "sub" claim system:serviceaccount:<namespace>:<name>, as Kubernetes' own tokens
-	// have it. The ServiceAccount need not exist. Exactly one of serviceAccountName and subject is set.
+	// serviceAccountName makes the "sub" claim
+	// system:serviceaccount:<namespace>:<name>, as Kubernetes' own tokens have it.
+	// The ServiceAccount need not exist. A lower-case RFC 1123 subdomain of at
+	// most 253 characters. Exactly one of serviceAccountName and subject is set.
 	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
-	// subject is the "sub" claim as free text, at most 255 characters. Outside the key's own namespace only a
-	// ServiceAccount of the token's namespace may be the subject, unless the key's rules allow more.
-	// Exactly one of serviceAccountName and subject is set.
+	// subject is the "sub" claim as free text, at most 255 characters. Outside the
+	// key's own namespace only a ServiceAccount of the token's namespace may be
+	// the subject, unless the key's rules allow more. Exactly one of
+	// serviceAccountName and subject is set.
 	Subject *string `json:"subject,omitempty"`
-	// audiences are the "aud" claim: who the token is for. 1 to 16.
+	// audiences are the "aud" claim: who the token is for. 1 to 16, each of 1 to
+	// 512 characters.
 	Audiences []apiv1alpha1.Audience `json:"audiences,omitempty"`
-	// claims are further claims: a JSON object of at most 4 KiB and 256 members. The registered claims iss, sub, aud, exp,
-	// nbf, iat and jti are refused, because Keyturn sets them. Example: {"scope": "orders:read", "tenant": "blue"}.
+	// claims are further claims: a JSON object of at most 4 KiB and 256 members.
+	// The registered claims iss, sub, aud, exp, nbf, iat and jti are refused,
+	// because Keyturn sets them. Example: {"scope": "orders:read", "tenant":
+	// "blue"}.
 	Claims *runtime.RawExtension `json:"claims,omitempty"`
-	// profile is JWT, or AccessToken for an OAuth access token (RFC 9068): typ at+jwt, and a client_id claim, which is
-	// the subject unless the claims say otherwise. Defaults to JWT.
+	// profile is JWT, or AccessToken for an OAuth access token (RFC 9068): typ
+	// at+jwt, and a client_id claim, which is the subject unless the claims say
+	// otherwise. Defaults to JWT.
 	Profile *apiv1alpha1.Profile `json:"profile,omitempty"`
-	// duration is how long a token lives: 1s to 8760h (1 year), in whole hours, minutes and seconds, written as in 90s or
-	// 1h30m. Never more than the key's spec.tokens.maxDuration and never less than the operator's minimum (5 minutes
-	// unless lowered). Defaults to 1h.
+	// duration is how long a token lives: 1s to 8760h (1 year), in whole hours,
+	// minutes and seconds, written as in 90s or 1h30m. Never more than the key's
+	// spec.tokens.maxDuration and never less than the operator's minimum (5
+	// minutes unless lowered). Defaults to 1h.
 	Duration *v1.Duration `json:"duration,omitempty"`
-	// renewBefore is how long before its expiry a token is replaced: at least 1s, less than duration, in whole hours,
-	// minutes and seconds, written as in 90s or 1h30m. Defaults to a third of the token's real life, with a jitter that is
-	// always the same for one ServiceToken.
+	// renewBefore is how long before its expiry a token is replaced: at least 1s,
+	// less than duration, in whole hours, minutes and seconds, written as in 90s
+	// or 1h30m. Defaults to a third of the token's real life, with a jitter that
+	// is always the same for one ServiceToken.
 	RenewBefore *v1.Duration `json:"renewBefore,omitempty"`
-	// expiresAt is the instant after which nothing is issued any more and the Secret's token is withdrawn. No token
-	// outlives it. In whole seconds, from 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to never.
+	// expiresAt is the instant after which nothing is issued any more and the
+	// Secret's token is withdrawn. No token outlives it. In whole seconds, from
+	// 1970 to 9999, written as in 2030-12-31T23:59:59Z (RFC 3339). Defaults to
+	// never.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
-	// secretName is the Secret of this namespace that holds the token under the key "token". A Secret of that name that
-	// does not belong to this ServiceToken is never overwritten. Defaults to the ServiceToken's name.
+	// secretName is the Secret of this namespace that holds the token under the
+	// key "token". A Secret of that name that does not belong to this ServiceToken
+	// is never overwritten. A lower-case RFC 1123 subdomain of at most 253
+	// characters. Defaults to the ServiceToken's name.
 	SecretName *string `json:"secretName,omitempty"`
 	// secretTemplate adds labels, annotations and rendered keys to the Secret.
 	SecretTemplate *SecretTemplateApplyConfiguration `json:"secretTemplate,omitempty"`

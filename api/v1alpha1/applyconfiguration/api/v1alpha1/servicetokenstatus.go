@@ -10,9 +10,11 @@ import (
 // ServiceTokenStatusApplyConfiguration represents a declarative configuration of the ServiceTokenStatus type for use
 // with apply.
 //
-// ServiceTokenStatus is what the operator has observed of a ServiceToken. It never holds the token.
+// ServiceTokenStatus is what the operator has observed of a ServiceToken. It
+// never holds the token.
 type ServiceTokenStatusApplyConfiguration struct {
-	// conditions hold Ready: the Secret holds a token that verifies now and says what the spec asks for.
+	// conditions hold Ready: the Secret holds a token that verifies now and says
+	// what the spec asks for.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -24,7 +26,8 @@ type ServiceTokenStatusApplyConfiguration struct {
 	IssuedAt *metav1.Time `json:"issuedAt,omitempty"`
 	// expiresAt is the token's "exp".
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
-	// nextRenewalTime is when the token will be replaced, or withdrawn where spec.expiresAt ends it.
+	// nextRenewalTime is when the token will be replaced, or withdrawn where
+	// spec.expiresAt ends it.
 	NextRenewalTime *metav1.Time `json:"nextRenewalTime,omitempty"`
 }
 

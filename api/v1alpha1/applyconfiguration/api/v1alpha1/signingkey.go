@@ -14,16 +14,24 @@ import (
 // SigningKeyApplyConfiguration represents a declarative configuration of the SigningKey type for use
 // with apply.
 //
-// SigningKey is a key that signs JSON Web Tokens and rotates itself. Its private half lives in a Secret of the same
-// namespace; its public half is published as a JWK Set (RFC 7517) in a ConfigMap, long enough before it signs and long
-// enough after, that every token verifies everywhere for the whole of its life.
+// SigningKey is a key that signs JSON Web Tokens and rotates itself. Its
+// private half lives in a Secret of the same namespace; its public half is
+// published as a JWK Set (RFC 7517) in a ConfigMap, long enough before it
+// signs and long enough after, that every token verifies everywhere for the
+// whole of its life.
+//
+// Annotations: a new value of keyturn.dev/rotate-requested-at (an instant,
+// say) asks for a rotation now, in the same orderly steps;
+// keyturn.dev/force-delete: "true" allows deletion while live tokens depend on
+// the key.
 type SigningKeyApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec says what the key is for and how it rotates.
 	Spec *SigningKeySpecApplyConfiguration `json:"spec,omitempty"`
-	// status says which keys are in the ring and when the next change is due. It is derived from the ring Secret.
+	// status says which keys are in the ring and when the next change is due. It
+	// is derived from the ring Secret.
 	Status *SigningKeyStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,9 +7,10 @@ package v1alpha1
 //
 // SigningKeyReference names a SigningKey.
 type SigningKeyReferenceApplyConfiguration struct {
-	// name of the SigningKey.
+	// name of the SigningKey: a DNS label of at most 63 characters.
 	Name *string `json:"name,omitempty"`
-	// namespace of the SigningKey, which must allow the ServiceToken's namespace. Defaults to the ServiceToken's own.
+	// namespace of the SigningKey, which must allow the ServiceToken's namespace.
+	// Defaults to the ServiceToken's own.
 	Namespace *string `json:"namespace,omitempty"`
 }
 

@@ -11,31 +11,41 @@ import (
 //
 // SigningKeySpec says what a SigningKey is for and how it rotates.
 type SigningKeySpecApplyConfiguration struct {
-	// issuer is the "iss" claim of every token this key signs: an https URL, or any StringOrURI (RFC 7519 section 2)
-	// when discovery is not used. 1 to 512 printable ASCII characters. No two SigningKeys of a cluster share one.
-	// Defaults to <external URL>/<namespace>/<name> when the operator runs with an external URL; required otherwise.
-	// It cannot be changed, added or removed later, because verifiers pin it; only the issuer in force (status.issuer)
-	// may be written down, for instance before the operator's external URL changes.
+	// issuer is the "iss" claim of every token this key signs: an https URL, or
+	// any StringOrURI (RFC 7519 section 2) when discovery is not used. 1 to 512
+	// printable ASCII characters. No two SigningKeys of a cluster share one.
+	// Defaults to <external URL>/<namespace>/<name> when the operator runs with an
+	// external URL; required otherwise. It cannot be changed, added or removed
+	// later, because verifiers pin it; only the issuer in force (status.issuer)
+	// may be written down, for instance before the operator's external URL
+	// changes.
 	Issuer *string `json:"issuer,omitempty"`
-	// algorithm is how the key signs: ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 (RFC 7518 section 3)
-	// or EdDSA with Ed25519 (RFC 8037). RSA keys have 2048, 3072 or 4096 bits. A change rotates in an orderly way: both
-	// keys are published while tokens of either are alive. Defaults to ES256.
+	// algorithm is how the key signs: ES256, ES384, ES512, RS256, RS384, RS512,
+	// PS256, PS384, PS512 (RFC 7518 section 3) or EdDSA with Ed25519 (RFC 8037).
+	// RSA keys have 2048, 3072 or 4096 bits. A change rotates in an orderly way:
+	// both keys are published while tokens of either are alive. Defaults to ES256.
 	Algorithm *apiv1alpha1.Algorithm `json:"algorithm,omitempty"`
-	// rotation says how often the key changes and how much time the new key needs to become known. The lead, the time a
-	// key is published before it signs, is verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default.
-	// All durations are whole hours, minutes and seconds, written as in 90s or 1h30m.
+	// rotation says how often the key changes and how much time the new key needs
+	// to become known. The lead, the time a key is published before it signs, is
+	// verifierCacheDuration + propagationDelay + clockSkew: 1h3m by default. All
+	// durations are whole hours, minutes and seconds, written as in 90s or 1h30m.
 	Rotation *RotationSpecApplyConfiguration `json:"rotation,omitempty"`
 	// tokens says which tokens this key signs, and for whom.
 	Tokens *TokensSpecApplyConfiguration `json:"tokens,omitempty"`
-	// jwks says where the public half is published.
+	// jwks says where the public half is published: in a ConfigMap of this
+	// namespace and, where asked for, in copies of it.
 	JWKS *JWKSSpecApplyConfiguration `json:"jwks,omitempty"`
-	// secretName is the Secret of this namespace that holds the private keys under ring.json and, for applications that
-	// sign for themselves, the Active key under signing-key.pem, signing-key.jwk and key-id. A Secret of that name that
-	// does not belong to this SigningKey is never overwritten. Cannot be changed once a key signs.
-	// Defaults to <name>-signing-key.
+	// secretName is the Secret of this namespace that holds the private keys under
+	// ring.json and, for applications that sign for themselves, the Active key
+	// under signing-key.pem, signing-key.jwk and key-id. A Secret of that name
+	// that does not belong to this SigningKey is never overwritten. Cannot be
+	// changed once a key signs. A lower-case RFC 1123 subdomain of at most 253
+	// characters. Defaults to <name>-signing-key.
 	SecretName *string `json:"secretName,omitempty"`
-	// revokedKeyIDs are the key IDs ("kid") that are compromised; status.keys lists the IDs there are. Such a key leaves
-	// the ring and every JWKS at once, another key signs, and every token it signed is re-issued. At most 64.
+	// revokedKeyIDs are the key IDs ("kid") that are compromised; status.keys
+	// lists the IDs there are. Such a key leaves the ring and every JWKS at once,
+	// another key signs, and every token it signed is re-issued. At most 64, each
+	// of 43 characters.
 	RevokedKeyIDs []apiv1alpha1.KeyID `json:"revokedKeyIDs,omitempty"`
 }
 

@@ -12,14 +12,16 @@ import (
 //
 // SigningKeyStatus is what the operator has observed of a SigningKey.
 type SigningKeyStatusApplyConfiguration struct {
-	// conditions are Ready, Propagated (every copy of the JWKS holds the keys of the ring) and RingIntact (the ring
-	// Secret was not lost).
+	// conditions are Ready (a key signs, and its JWKS is where the spec wants it),
+	// Propagated (every copy of the JWKS holds the keys of the ring) and
+	// RingIntact (the ring Secret was not lost). All are True when all is well.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// issuer is the issuer in force, defaults included.
+	// issuer is the issuer in force: spec.issuer, or the default.
 	Issuer *string `json:"issuer,omitempty"`
-	// keys are the keys of the ring, newest first, and the revoked keys that are still denied.
+	// keys are the keys of the ring, newest first, and the revoked keys that are
+	// still denied.
 	Keys []KeyStatusApplyConfiguration `json:"keys,omitempty"`
 	// activeKeyID is the ID of the key that signs.
 	ActiveKeyID *string `json:"activeKeyID,omitempty"`

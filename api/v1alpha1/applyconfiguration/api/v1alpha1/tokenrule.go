@@ -7,11 +7,14 @@ package v1alpha1
 //
 // TokenRule is one condition that every token must meet.
 type TokenRuleApplyConfiguration struct {
-	// expression is a CEL expression that must be true before a token is signed. It sees "claims", the token's claims
-	// as they will be signed (exp, iat and nbf as seconds since 1970), and "namespace" (name, labels) of the ServiceToken.
-	// Example: claims.aud.all(a, a.startsWith("https://")) && namespace.labels["tier"] == "prod". At most 1024 characters.
+	// expression is a CEL expression that must be true before a token is signed.
+	// It sees "claims", the token's claims as they will be signed (exp, iat and
+	// nbf as seconds since 1970), and "namespace" (name, labels) of the
+	// ServiceToken. Example: claims.aud.all(a, a.startsWith("https://")) &&
+	// namespace.labels["tier"] == "prod". At most 1024 characters.
 	Expression *string `json:"expression,omitempty"`
-	// message is shown to whoever asks for a token that the expression refuses. Defaults to the expression.
+	// message is shown to whoever asks for a token that the expression refuses. At
+	// most 256 characters. Defaults to the expression.
 	Message *string `json:"message,omitempty"`
 }
 

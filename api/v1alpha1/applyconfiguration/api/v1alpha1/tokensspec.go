@@ -11,13 +11,16 @@ import (
 //
 // TokensSpec says which tokens a SigningKey signs, and for whom.
 type TokensSpecApplyConfiguration struct {
-	// maxDuration is the longest life of any token this key signs: 1s to 8760h (1 year), in whole hours, minutes and
-	// seconds, written as in 90s or 1h30m, and never shorter than the operator's minimum (5 minutes unless lowered).
+	// maxDuration is the longest life of any token this key signs: 1s to 8760h (1
+	// year), in whole hours, minutes and seconds, written as in 90s or 1h30m, and
+	// never shorter than the operator's minimum (5 minutes unless lowered).
 	// Retired keys stay published that long. Defaults to 24h.
 	MaxDuration *v1.Duration `json:"maxDuration,omitempty"`
-	// allowedNamespaces says whose ServiceTokens may use this key. Defaults to the key's own namespace.
+	// allowedNamespaces says which namespaces' ServiceTokens this key signs.
+	// Defaults to the key's own namespace.
 	AllowedNamespaces *AllowedNamespacesApplyConfiguration `json:"allowedNamespaces,omitempty"`
-	// rules must all be true of a token before it is signed. At most 16.
+	// rules must all be true of a token before it is signed. At most 16. Defaults
+	// to none.
 	Rules []TokenRuleApplyConfiguration `json:"rules,omitempty"`
 }
 
