@@ -36,13 +36,6 @@ const fieldOwner = client.FieldOwner("keyturn-servicetoken")
 const kind = "ServiceToken"
 
 // Reconciler reconciles ServiceTokens.
-//
-// +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens,verbs=get;list;watch
-// +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens/status,verbs=patch
-// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 type Reconciler struct {
 	// Client reads from caches that select by Keyturn's label.
 	Client client.Client
@@ -79,6 +72,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return nil
 }
+
+// +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens,verbs=get;list;watch
+// +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens/status,verbs=patch
+// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile brings one ServiceToken's Secret and status up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

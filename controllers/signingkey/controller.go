@@ -36,13 +36,6 @@ const fieldOwner = client.FieldOwner("keyturn-signingkey")
 const kind = "SigningKey"
 
 // Reconciler reconciles SigningKeys.
-//
-// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys,verbs=get;list;watch
-// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 type Reconciler struct {
 	// Client reads from caches that select by Keyturn's label.
 	Client client.Client
@@ -79,6 +72,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return nil
 }
+
+// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys,verbs=get;list;watch
+// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile brings one SigningKey's ring, copies and status up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

@@ -8,13 +8,13 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
-
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/keyturn/keyturn/controllers/servicetoken"
 	"github.com/keyturn/keyturn/controllers/signingkey"
@@ -24,9 +24,9 @@ import (
 	"github.com/keyturn/keyturn/webhook"
 )
 
-// Run runs the operator until the context ends.
-//
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,verbs=get;create;update
+
+// Run runs the operator until the context ends.
 func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	cluster = rest.CopyConfig(cluster)
 	cluster.QPS, cluster.Burst = float32(options.QPS), options.Burst
@@ -64,8 +64,10 @@ func newManager(cluster *rest.Config, options Options, certificate *webhookcert.
 		LeaderElectionID:              "keyturn",
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		Metrics:                       server.Options{BindAddress: options.MetricsAddress},
-		HealthProbeBindAddress:        options.ProbeAddress,
+		// The names of controllers are unique in a process that runs one operator; tests run one after another in theirs.
+		Controller:             config.Controller{SkipNameValidation: new(true)},
+		Metrics:                server.Options{BindAddress: options.MetricsAddress},
+		HealthProbeBindAddress: options.ProbeAddress,
 		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
 			Host: options.WebhookHost, Port: options.WebhookPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) {

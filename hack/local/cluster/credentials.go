@@ -13,7 +13,7 @@ import (
 )
 
 // operatorUser is whom the API server takes the operator for; config/rbac is bound to it.
-const operatorUser = "keyturn"
+const operatorUser = "system:serviceaccount:keyturn-system:keyturn"
 
 // credentials are files below .run/pki and the kubeconfigs made of them. etcd has an authority of its own, so that no
 // client of the API server can reach around it.

@@ -1,0 +1,316 @@
+package operator
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/yaml"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/app"
+	"github.com/keyturn/keyturn/test/controlplane"
+)
+
+// operatorUser is who the operator is; its own writes do not pass its own webhooks.
+const operatorUser = "system:serviceaccount:keyturn-system:keyturn"
+
+// patience bounds every wait on a condition; it is never waited for when all is well.
+const patience = 30 * time.Second
+
+// operator is a running operator and its clock.
+type operator struct {
+	t        *testing.T
+	clock    *clocktesting.FakeClock
+	wake     *app.Wake
+	requests *requests
+	options  app.Options
+	stop     func()
+	// reconcilesBefore is how many reconciles this process had done before, and busyBefore what its metrics still count
+	// as waiting or running of operators that were stopped.
+	reconcilesBefore, busyBefore float64
+}
+
+// world is what one test works with.
+type world struct {
+	t  *testing.T
+	c  client.Client
+	op *operator
+}
+
+// begin starts an operator for one test. The clock starts at the present, at a whole second.
+func begin(t *testing.T, change ...func(*app.Options)) *world {
+	t.Helper()
+	c := suite.Client(t)
+	installWebhooks(t, c)
+	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second))
+	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
+	t.Cleanup(w.clear)
+	return w
+}
+
+// clear removes what the test declared, so that the next one's operator finds an empty cluster.
+func (w *world) clear() {
+	ctx := context.Background()
+	var tokens v1alpha1.ServiceTokenList
+	var keys v1alpha1.SigningKeyList
+	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys))
+	for i := range tokens.Items {
+		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &tokens.Items[i])))
+	}
+	for i := range keys.Items {
+		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &keys.Items[i])))
+	}
+}
+
+// startOperator runs the program in this process until the test ends or stop is called.
+func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...func(*app.Options)) *operator {
+	t.Helper()
+	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
+	o.wake = &app.Wake{SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent)}
+	o.options.LeaderElect = false
+	o.options.WebhookHost, o.options.WebhookPort = "127.0.0.1", webhookPort(t)
+	o.options.WebhookNames = []string{"127.0.0.1"}
+	o.options.MetricsAddress, o.options.ProbeAddress = "0", "0"
+	o.options.Clock, o.options.Wake = clock, o.wake
+	for _, f := range change {
+		f(&o.options)
+	}
+	if err := o.options.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	o.reconcilesBefore, o.busyBefore = gauge(t, reconciles), gauge(t, waiting)+gauge(t, running)
+	config := suite.Config(t)
+	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:masters"}}
+	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &recorder{requests: o.requests, next: next} }
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx, config, o.options) }()
+	o.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("operator: %v", err)
+		}
+	})
+	t.Cleanup(o.stop)
+	return o
+}
+
+// step moves the operator's clock and makes its controllers look at every object, as their own timers would.
+func (w *world) step(d time.Duration) {
+	w.t.Helper()
+	w.op.clock.Step(d)
+	w.look()
+}
+
+func (w *world) look() {
+	w.t.Helper()
+	var keys v1alpha1.SigningKeyList
+	var tokens v1alpha1.ServiceTokenList
+	w.must(w.c.List(w.t.Context(), &keys), w.c.List(w.t.Context(), &tokens))
+	for i := range keys.Items {
+		w.op.wake.SigningKeys <- event.GenericEvent{Object: &keys.Items[i]}
+	}
+	for i := range tokens.Items {
+		w.op.wake.ServiceTokens <- event.GenericEvent{Object: &tokens.Items[i]}
+	}
+}
+
+func (w *world) now() time.Time { return w.op.clock.Now() }
+
+func (w *world) must(errs ...error) {
+	w.t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// eventually waits until check returns nil, and fails with its last error if it never does.
+func (w *world) eventually(what string, check func() error) {
+	w.t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(w.t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		last = check()
+		return last == nil, nil
+	})
+	if err != nil {
+		w.t.Fatalf("%s: %v", what, last)
+	}
+}
+
+// read returns a fresh copy of an object.
+func read[T client.Object](w *world, name client.ObjectKey, into T) (T, error) {
+	err := w.c.Get(w.t.Context(), name, into)
+	return into, err
+}
+
+// requests are the calls an operator made to the API server.
+type requests struct {
+	mu    sync.Mutex
+	calls []call
+}
+
+type call struct{ method, path, query string }
+
+func (c call) String() string { return c.method + " " + c.path }
+
+// writes counts calls that change something; Leases and the webhook certificate are the operator's own.
+func (r *requests) writes() []call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []call
+	for _, c := range r.calls {
+		own := bytes.Contains([]byte(c.path), []byte("/keyturn-system/")) || bytes.Contains([]byte(c.path), []byte("admissionregistration"))
+		if c.method != http.MethodGet && !own {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func (r *requests) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = nil
+}
+
+type recorder struct {
+	requests *requests
+	next     http.RoundTripper
+}
+
+func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.requests.mu.Lock()
+	r.requests.calls = append(r.requests.calls, call{method: request.Method, path: request.URL.Path, query: request.URL.RawQuery})
+	r.requests.mu.Unlock()
+	return r.next.RoundTrip(request)
+}
+
+// installWebhooks installs the configuration of config/webhook, pointed at this process, once for all tests.
+func installWebhooks(t *testing.T, c client.Client) {
+	t.Helper()
+	path, err := controlplane.Path("config", "webhook", "manifests.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	if err := yaml.UnmarshalStrict(raw, hooks); err != nil {
+		t.Fatal(err)
+	}
+	for i := range hooks.Webhooks {
+		config := &hooks.Webhooks[i].ClientConfig
+		url := fmt.Sprintf("https://127.0.0.1:%d%s", webhookPort(t), *config.Service.Path)
+		config.Service, config.URL = nil, &url
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "keyturn-system"}}
+	for _, object := range []client.Object{namespace, hooks} {
+		if err := client.IgnoreAlreadyExists(c.Create(t.Context(), object)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// webhookPort is a free port, the same for every operator of this process, so that one configuration serves all.
+func webhookPort(t *testing.T) int {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+var freePort = sync.OnceValues(func() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+})
+
+// logged is all that operators of this process have logged.
+var logged = &logBuffer{}
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) write(prefix, args string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.WriteString(prefix + " " + args + "\n")
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func init() {
+	ctrl.SetLogger(funcr.New(logged.write, funcr.Options{Verbosity: 5}))
+}
+
+// objectWrites are the writes to objects of that namespace and name, with or without a subresource.
+func (r *requests) objectWrites(ns, name string) []call {
+	var found []call
+	for _, c := range r.writes() {
+		path := strings.TrimSuffix(c.path, "/status")
+		if strings.Contains(path, "/namespaces/"+ns+"/") && strings.HasSuffix(path, "/"+name) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// The metrics by which a test knows that an operator has come to rest.
+const (
+	reconciles = "controller_runtime_reconcile_total"
+	waiting    = "workqueue_depth"
+	running    = "controller_runtime_active_workers"
+)
+
+// gauge is the sum of all series of one metric of the process.
+func gauge(t testing.TB, name string) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum float64
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return sum
+}

@@ -1,0 +1,208 @@
+package operator
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+)
+
+func TestWhatIsDerivedComesBack(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
+	ring, token, jwks := w.secret(ns, "shop-signing-key"), w.secret(ns, "cart"), w.configMap(ns, "shop-jwks")
+
+	for what, breakIt := range map[string]func(){
+		"a deleted JWKS": func() { w.must(w.c.Delete(t.Context(), w.configMap(ns, "shop-jwks"))) },
+		"an emptied JWKS": func() {
+			cm := w.configMap(ns, "shop-jwks")
+			w.patch(cm, func() { cm.Data["jwks.json"] = `{"keys":[]}` })
+		},
+		"a JWKS without its labels": func() {
+			cm := w.configMap(ns, "shop-jwks")
+			w.patch(cm, func() { cm.Labels = nil })
+		},
+		"a ring Secret with a foreign PEM": func() {
+			s := w.secret(ns, "shop-signing-key")
+			w.patch(s, func() { s.Data["signing-key.pem"] = []byte("garbage") })
+		},
+		"a ring Secret without its labels": func() {
+			s := w.secret(ns, "shop-signing-key")
+			w.patch(s, func() { s.Labels = nil })
+		},
+		"a token Secret without its labels": func() {
+			s := w.secret(ns, "cart")
+			w.patch(s, func() { s.Labels = nil })
+		},
+		"a token Secret with a further entry": func() {
+			s := w.secret(ns, "cart")
+			w.patch(s, func() { s.Data["more"] = []byte("x") })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			breakIt()
+			w.eventually(what+" is mended", func() error {
+				r, k, c := w.secret(ns, "shop-signing-key"), w.secret(ns, "cart"), &corev1.ConfigMap{}
+				if err := w.c.Get(t.Context(), client.ObjectKeyFromObject(jwks), c); err != nil {
+					return err
+				}
+				switch {
+				case !sameData(r.Data, ring.Data) || r.Labels[v1alpha1.LabelManagedBy] == "":
+					return fmt.Errorf("the ring Secret is not what it was")
+				case !bytes.Equal(k.Data["token"], token.Data["token"]) || k.Labels[v1alpha1.LabelManagedBy] == "":
+					return fmt.Errorf("the token Secret is not what it was")
+				case c.Data["jwks.json"] != jwks.Data["jwks.json"] || c.Labels[v1alpha1.LabelManagedBy] == "":
+					return fmt.Errorf("the ConfigMap is not what it was")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func sameData(a, b map[string][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k := range a {
+		if !bytes.Equal(a[k], b[k]) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestALostTokenIsIssuedAnew(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
+	for what, breakIt := range map[string]func(){
+		"deleted": func() { w.must(w.c.Delete(t.Context(), w.secret(ns, "cart"))) },
+		"emptied": func() {
+			s := w.secret(ns, "cart")
+			w.patch(s, func() { delete(s.Data, "token") })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			was := w.token(ns, "cart").Status.TokenID
+			breakIt()
+			w.eventually("a new token", func() error {
+				if id := w.token(ns, "cart").Status.TokenID; id == was {
+					return fmt.Errorf("still %s", id)
+				}
+				return w.verifies(ns, "cart", "shop")
+			})
+		})
+	}
+}
+
+func TestALostRingKeepsItsTokensVerifying(t *testing.T) {
+	for what, breakIt := range map[string]func(w *world, ring *corev1.Secret){
+		"deleted": func(w *world, ring *corev1.Secret) { w.must(w.c.Delete(w.t.Context(), ring)) },
+		"corrupted": func(w *world, ring *corev1.Secret) {
+			w.patch(ring, func() { ring.Data["ring.json"] = []byte("{") })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w, ns := begin(t), suite.Namespace(t, nil)
+			w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
+			first := w.key(ns, "shop").Status.ActiveKeyID
+			old := string(w.secret(ns, "cart").Data["token"])
+			breakIt(w, w.secret(ns, "shop-signing-key"))
+			w.keyIs(ns, "shop", v1alpha1.ConditionRingIntact, metav1.ConditionFalse, v1alpha1.ReasonRingLost)
+			w.settles(ns, "shop", "a fresh key signs and the old one stays published", func(s map[v1alpha1.KeyState][]string) bool {
+				return slices.Equal(s[v1alpha1.KeyRetired], []string{first}) && len(s[v1alpha1.KeyActive]) == 1
+			})
+			cm := w.configMap(ns, "shop-jwks")
+			if _, err := verify(old, cm.Data["jwks.json"], w.now(), cm.Data["issuer"]); err != nil {
+				t.Errorf("a token that is out no longer verifies: %v", err)
+			}
+			w.must(w.verifies(ns, "cart", "shop"))
+			w.eventually("a Warning event", func() error { return w.hasEvent(ns, v1alpha1.ReasonRingLost) })
+		})
+	}
+}
+
+func (w *world) hasEvent(ns, reason string) error {
+	var list corev1.EventList
+	if err := w.c.List(w.t.Context(), &list, client.InNamespace(ns)); err != nil {
+		return err
+	}
+	for _, e := range list.Items {
+		if e.Reason == reason {
+			return nil
+		}
+	}
+	return fmt.Errorf("no event %s among %d", reason, len(list.Items))
+}
+
+func TestWhatIsForeignIsNeverTouched(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	other := suite.Namespace(t, map[string]string{"jwks": ns})
+	foreign := []client.Object{
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "shop-signing-key"}, Data: map[string][]byte{"a": []byte("b")}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "bank-jwks"}, Data: map[string]string{"jwks.json": "mine"}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "club-jwks"}, Data: map[string]string{"a": "b"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "cart"}, Data: map[string][]byte{"a": []byte("b")}},
+	}
+	w.create(foreign...)
+	versions := map[string]string{}
+	for _, object := range foreign {
+		versions[object.GetName()] = object.GetResourceVersion()
+	}
+	w.create(newKey(ns, "shop"), newKey(ns, "bank"), newKey(ns, "club", func(k *v1alpha1.SigningKey) {
+		k.Spec.JWKS.Namespaces = &metav1.LabelSelector{MatchLabels: map[string]string{"jwks": ns}}
+	}), newKey(ns, "good"), newToken(ns, "cart", "good"))
+
+	w.keyIs(ns, "shop", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonSecretConflict)
+	w.keyIs(ns, "bank", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonConfigMapConflict)
+	w.keyIs(ns, "club", v1alpha1.ConditionPropagated, metav1.ConditionFalse, v1alpha1.ReasonPropagationPending)
+	w.tokenIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonSecretConflict)
+	for _, object := range foreign {
+		w.must(w.c.Get(t.Context(), client.ObjectKeyFromObject(object), object))
+		if object.GetResourceVersion() != versions[object.GetName()] {
+			t.Errorf("%T %s was changed", object, object.GetName())
+		}
+	}
+	w.must(w.c.Delete(t.Context(), foreign[3]))
+	w.look()
+	w.tokenIs(ns, "cart", metav1.ConditionTrue, v1alpha1.ReasonIssued)
+}
+
+func TestACopyThatCannotBeWrittenDelaysTheRotation(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	other := suite.Namespace(t, map[string]string{"jwks": ns})
+	block := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "shop-jwks"}}
+	w.create(block, newKey(ns, "shop", func(k *v1alpha1.SigningKey) {
+		k.Spec.JWKS.Namespaces = &metav1.LabelSelector{MatchLabels: map[string]string{"jwks": ns}}
+	}))
+	w.keyIs(ns, "shop", v1alpha1.ConditionPropagated, metav1.ConditionFalse, v1alpha1.ReasonPropagationPending)
+	first := w.key(ns, "shop").Status.ActiveKeyID
+	w.step(period)
+	w.settles(ns, "shop", "a Pending key that waits", func(s map[v1alpha1.KeyState][]string) bool { return len(s[v1alpha1.KeyPending]) == 1 })
+	w.step(10 * lead)
+	w.settles(ns, "shop", "it still waits", func(s map[v1alpha1.KeyState][]string) bool {
+		return len(s[v1alpha1.KeyPending]) == 1 && slices.Equal(s[v1alpha1.KeyActive], []string{first})
+	})
+	w.must(w.c.Delete(t.Context(), block))
+	w.look()
+	w.keyIs(ns, "shop", v1alpha1.ConditionPropagated, metav1.ConditionTrue, v1alpha1.ReasonPropagated)
+	w.eventually("its wait begins", func() error {
+		if w.key(ns, "shop").Status.Keys[0].PublishedAt == nil {
+			return fmt.Errorf("not published")
+		}
+		return nil
+	})
+	w.settles(ns, "shop", "the first key signs during the wait", func(s map[v1alpha1.KeyState][]string) bool {
+		return slices.Equal(s[v1alpha1.KeyActive], []string{first})
+	})
+	w.step(lead + 1e9)
+	w.settles(ns, "shop", "the rotation", func(s map[v1alpha1.KeyState][]string) bool {
+		return slices.Equal(s[v1alpha1.KeyRetired], []string{first})
+	})
+}
