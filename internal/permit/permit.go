@@ -1,0 +1,140 @@
+// Package permit says whether a SigningKey's policy allows a ServiceToken. Admission and the controller ask it alike.
+package permit
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/claimrules"
+	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/secrettemplate"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// cachedKeys is of how many SigningKeys the compiled rules are kept.
+const cachedKeys = 1024
+
+// serviceAccountPrefix begins the "sub" of every ServiceAccount of the cluster.
+const serviceAccountPrefix = "system:serviceaccount:"
+
+// Checker checks tokens. It is safe for concurrent use.
+type Checker struct {
+	operator spec.Operator
+	rules    *claimrules.Cache
+}
+
+// New makes a Checker for an operator that runs with these flags.
+func New(operator spec.Operator) *Checker {
+	return &Checker{operator: operator, rules: claimrules.NewCache(cachedKeys)}
+}
+
+// CheckRules says which rules of a key do not compile.
+func (c *Checker) CheckRules(key *v1alpha1.SigningKey) error {
+	if _, err := c.rules.Compile(key.Spec.Tokens.Rules); err != nil {
+		return fmt.Errorf("spec.tokens.rules: %w", err)
+	}
+	return nil
+}
+
+// CheckAlone checks what a ServiceToken says without looking at its key.
+func (c *Checker) CheckAlone(t *v1alpha1.ServiceToken) field.ErrorList {
+	var refused field.ErrorList
+	path := field.NewPath("spec")
+	if t.Spec.Claims != nil {
+		if _, err := token.ParseClaims(t.Spec.Claims.Raw); err != nil {
+			refused = append(refused, field.Forbidden(path.Child("claims"), err.Error()))
+		}
+	}
+	if d := spec.Duration(t); d < c.operator.MinimumDuration {
+		refused = append(refused, field.Invalid(path.Child("duration"), d.String(),
+			fmt.Sprintf("must be at least %s, the operator's --minimum-duration: lengthen it", c.operator.MinimumDuration)))
+	}
+	if t.Spec.SecretTemplate != nil {
+		if _, err := secrettemplate.Render(t.Spec.SecretTemplate.Data, secrettemplate.Example()); err != nil {
+			refused = append(refused, field.Forbidden(path.Child("secretTemplate", "data"), err.Error()))
+		}
+	}
+	return refused
+}
+
+// Check says why a key's policy refuses a token that would be issued now, and what the token would be. The request is
+// that of the ServiceToken also where it is refused, unless its claims or the key's issuer cannot be read. Messages name
+// field, value, limit and what to do, and no claim's value.
+func (c *Checker) Check(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1.ServiceToken, now time.Time) (token.Request, field.ErrorList) {
+	refused := c.CheckAlone(t)
+	request, err := c.operator.Request(t, key)
+	if err != nil {
+		if len(refused) == 0 {
+			refused = append(refused, field.Forbidden(field.NewPath("spec", "signingKeyRef"), err.Error()))
+		}
+		return request, refused
+	}
+	refused = append(refused, checkDuration(key, t)...)
+	refused = append(refused, checkNamespace(key, ns)...)
+	rules, err := c.rules.Compile(key.Spec.Tokens.Rules)
+	if err != nil {
+		return request, append(refused, field.Forbidden(field.NewPath("spec", "signingKeyRef"),
+			fmt.Sprintf("SigningKey %s/%s: spec.tokens.rules: %v", key.Namespace, key.Name, err)))
+	}
+	if !rules.SpeakOfSubject() {
+		refused = append(refused, checkSubject(key, t)...)
+	}
+	if len(refused) > 0 {
+		return request, refused
+	}
+	if err := rules.Check(request.Payload("", now.UTC().Truncate(time.Second)), ns); err != nil {
+		refused = append(refused, field.Forbidden(field.NewPath("spec"),
+			fmt.Sprintf("SigningKey %s/%s does not sign this: %v", key.Namespace, key.Name, err)))
+	}
+	return request, refused
+}
+
+func checkDuration(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.ErrorList {
+	asked, longest := spec.Duration(t), spec.MaxDuration(key)
+	if asked <= longest {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("spec", "duration"), asked.String(),
+		fmt.Sprintf("must be at most %s, spec.tokens.maxDuration of SigningKey %s/%s: shorten it, or raise that", longest, key.Namespace, key.Name))}
+}
+
+func checkNamespace(key *v1alpha1.SigningKey, ns spec.Namespace) field.ErrorList {
+	path := field.NewPath("spec", "signingKeyRef", "namespace")
+	allowed, err := spec.Allows(key, ns)
+	switch {
+	case err != nil:
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("SigningKey %s/%s: spec.tokens.allowedNamespaces: %v", key.Namespace, key.Name, err))}
+	case !allowed:
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("SigningKey %s/%s does not sign for namespace %s: "+
+			"its owner can allow it in spec.tokens.allowedNamespaces", key.Namespace, key.Name, ns.Name))}
+	default:
+		return nil
+	}
+}
+
+// checkSubject keeps a namespace from speaking for another: whoever may write ServiceTokens in one must not obtain the
+// identity of a ServiceAccount in another, and from outside the key's namespace no identity but its own ServiceAccounts'.
+func checkSubject(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.ErrorList {
+	subject := t.Spec.Subject
+	if subject == "" {
+		return nil
+	}
+	own := spec.ServiceAccountSubject(t.Namespace, "")
+	path := field.NewPath("spec", "subject")
+	switch {
+	case strings.HasPrefix(subject, own):
+		return nil
+	case strings.HasPrefix(subject, serviceAccountPrefix):
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("is a ServiceAccount of another namespace: "+
+			"use spec.serviceAccountName for one of namespace %s", t.Namespace))}
+	case t.Namespace != key.Namespace:
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("must be a ServiceAccount of namespace %s, because SigningKey %s/%s is in another namespace: "+
+			"use spec.serviceAccountName, or let a rule of the key that names claims.sub allow it", t.Namespace, key.Namespace, key.Name))}
+	default:
+		return nil
+	}
+}
