@@ -1,117 +1,160 @@
-// Package secrettemplate renders the further keys of a token's Secret: an Authorization header, a netrc, a kubeconfig.
+// Package secrettemplate renders the further keys of a token's Secret: Go text templates over what is known of the token.
+//
+// Whoever may write a ServiceToken may write a template, so that rendering one is bounded in time and size: there are no
+// functions but comparisons and those that take a part of a value, no templates in templates, and one loop, over the
+// audiences.
 package secrettemplate
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/template"
 	"text/template/parse"
-	"time"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-// MaxRenderedBytes bounds one rendered key.
-const MaxRenderedBytes = 64 << 10
+// The bounds of what is rendered. A Secret holds at most 1 MiB.
+const (
+	// MaxBytes is the longest text of one key.
+	MaxBytes = 64 << 10
+	// MaxTotalBytes is the most that all keys hold together.
+	MaxTotalBytes = 512 << 10
+)
 
-// Fields are what a template may use. Instants are shown as RFC 3339, UTC.
-type Fields struct {
-	Token, TokenID, KeyID string
-	Issuer, Subject       string
-	Audiences             []string
-	IssuedAt, ExpiresAt   Instant
-	Name, Namespace       string
+// Check says what is wrong with one template, judged by rendering it with made-up values, or returns nil.
+func Check(text v1alpha1.TemplateText) error {
+	_, err := render(text, sample())
+	return err
 }
 
-// Instant prints itself as RFC 3339, UTC.
-type Instant struct{ time.Time }
-
-func (i Instant) String() string { return i.UTC().Format(time.RFC3339) }
-
-// Example are fields of the right shape, to try a template before there is a token.
-func Example() Fields {
-	return Fields{
-		Token: "e30.e30.e30", TokenID: "id", KeyID: "kid", Issuer: "https://issuer.example", Subject: "subject",
-		Audiences: []string{"https://audience.example"}, Name: "name", Namespace: "namespace",
-	}
-}
-
-// Render renders every key. An error names the key, and never shows what was rendered.
-func Render(data map[string]v1alpha1.TemplateText, fields Fields) (map[string][]byte, error) {
-	rendered := map[string][]byte{}
+// Render renders every template. An error names the key, and tells nothing of the token.
+func Render(data map[string]v1alpha1.TemplateText, f Fields) (map[string][]byte, error) {
+	rendered := make(map[string][]byte, len(data))
+	total := 0
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		text, err := render(string(data[key]), fields)
+		text, err := render(data[key], f)
 		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", key, err)
+			return nil, fmt.Errorf("render %q: %w", key, err)
+		}
+		if total += len(text); total > MaxTotalBytes {
+			return nil, fmt.Errorf("render %q: all keys together are longer than %d bytes: shorten them", key, MaxTotalBytes)
 		}
 		rendered[key] = text
 	}
 	return rendered, nil
 }
 
-func render(text string, fields Fields) ([]byte, error) {
-	parsed, err := template.New("").Option("missingkey=error").Parse(text)
+func render(text v1alpha1.TemplateText, f Fields) ([]byte, error) {
+	t, err := parseText(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("the template does not parse: %w", err)
+		return nil, err
 	}
-	for _, t := range parsed.Templates() {
-		if err := refuse(t.Root); err != nil {
-			return nil, err
-		}
+	var out limited
+	if err := t.Execute(&out, f.view()); err != nil {
+		return nil, explain(err, f.Token)
 	}
-	out := &bounded{}
-	if err := parsed.Execute(out, fields); err != nil {
-		if errors.Is(err, errTooLong) {
-			return nil, errTooLong
-		}
-		return nil, plain(err)
-	}
-	return out.Bytes(), nil
+	return out.text, nil
 }
 
-// plain keeps where and what of an execution error; text/template quotes the template there, never the fields.
-func plain(err error) error {
-	return fmt.Errorf("the template cannot be rendered: %w", err)
-}
+// root is the name of the one template; it stands in messages before the line.
+const root = "template"
 
-var errTooLong = fmt.Errorf("the result is longer than %d bytes: shorten the template", MaxRenderedBytes)
-
-// bounded stops a template whose result is too long.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > MaxRenderedBytes {
-		return 0, errTooLong
+// parseText reads a template that may use only what is permitted.
+func parseText(text string) (*template.Template, error) {
+	trees, err := parse.Parse(root, text, "", "", functions())
+	if err != nil {
+		return nil, explain(err, "")
 	}
-	return b.Buffer.Write(p)
+	if len(trees) > 1 {
+		return nil, errNested
+	}
+	tree := trees[root]
+	if tree == nil { // A text of white space and comments alone.
+		tree = &parse.Tree{Name: root, Root: &parse.ListNode{NodeType: parse.NodeList}}
+	}
+	if err := check(tree.Root, false); err != nil {
+		return nil, err
+	}
+	t, err := template.New(root).AddParseTree(root, tree)
+	if err != nil {
+		return nil, fmt.Errorf("add template: %w", err)
+	}
+	return t, nil
 }
 
-var errCalls = errors.New("the template calls itself or another template: write it out instead")
+// functions are the functions of package template that neither grow text nor call what they are given. The parser looks
+// only for the names.
+func functions() map[string]any {
+	permitted := map[string]any{}
+	for _, name := range []string{"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice"} {
+		permitted[name] = struct{}{}
+	}
+	return permitted
+}
 
-// refuse says whether a template could run without end: only a template that invokes templates can, since the fields
-// hold nothing long to range over.
-func refuse(node parse.Node) error {
+var (
+	errNested = errors.New("define, block and template are not permitted: write the text where it is needed")
+	errLoop   = errors.New("range is permitted over .Audiences only, and not inside another range")
+)
+
+// check refuses what could make rendering long: templates that call templates, and loops other than one over the audiences.
+func check(node parse.Node, looping bool) error {
 	switch n := node.(type) {
 	case *parse.ListNode:
 		if n == nil {
 			return nil
 		}
 		for _, child := range n.Nodes {
-			if err := refuse(child); err != nil {
+			if err := check(child, looping); err != nil {
 				return err
 			}
 		}
 	case *parse.TemplateNode:
-		return errCalls
+		return errNested
 	case *parse.IfNode:
-		return errors.Join(refuse(n.List), refuse(n.ElseList))
-	case *parse.RangeNode:
-		return errors.Join(refuse(n.List), refuse(n.ElseList))
+		return errors.Join(check(n.List, looping), check(n.ElseList, looping))
 	case *parse.WithNode:
-		return errors.Join(refuse(n.List), refuse(n.ElseList))
+		return errors.Join(check(n.List, looping), check(n.ElseList, looping))
+	case *parse.RangeNode:
+		over := n.Pipe.Cmds[0].String()
+		if looping || len(n.Pipe.Cmds) > 1 || over != ".Audiences" && over != "$.Audiences" {
+			return errLoop
+		}
+		return errors.Join(check(n.List, true), check(n.ElseList, looping))
 	}
 	return nil
+}
+
+// limited is an output of bounded length.
+type limited struct{ text []byte }
+
+var errTooLong = fmt.Errorf("the text is longer than %d bytes: shorten the template", MaxBytes)
+
+func (l *limited) Write(more []byte) (int, error) {
+	if len(l.text)+len(more) > MaxBytes {
+		return 0, errTooLong
+	}
+	l.text = append(l.text, more...)
+	return len(more), nil
+}
+
+// explain says in a few words where a template fails and why. What it quotes is the template, never the token.
+func explain(err error, token string) error {
+	if errors.Is(err, errTooLong) {
+		return errTooLong
+	}
+	text := strings.TrimPrefix(err.Error(), "template: "+root+":")
+	if before, after, found := strings.Cut(text, "can't evaluate field "); found {
+		name, _, _ := strings.Cut(after, " ")
+		text = fmt.Sprintf("%sthere is no .%s here, only %s", before, name, strings.Join(names(), ", "))
+	}
+	text = strings.ReplaceAll(text, `executing "`+root+`" `, "")
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "[redacted token]")
+	}
+	return errors.New("line " + text)
 }
