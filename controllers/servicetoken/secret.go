@@ -76,7 +76,7 @@ func (w *world) render(template *v1alpha1.SecretTemplate) (map[string][]byte, er
 	return secrettemplate.Render(template.Data, secrettemplate.Fields{
 		Token: w.compact.Reveal(), TokenID: w.says.ID, KeyID: w.says.KeyID,
 		Issuer: w.says.Issuer, Subject: w.says.Subject, Audiences: w.says.Audience,
-		IssuedAt: secrettemplate.Instant{Time: w.says.IssuedAt}, ExpiresAt: secrettemplate.Instant{Time: w.says.Expiry},
+		IssuedAt: w.says.IssuedAt, ExpiresAt: w.says.Expiry,
 		Name: w.object.Name, Namespace: w.object.Namespace,
 	})
 }

@@ -54,11 +54,19 @@ func (c *Checker) CheckAlone(t *v1alpha1.ServiceToken) field.ErrorList {
 			fmt.Sprintf("must be at least %s, the operator's --minimum-duration: lengthen it", c.operator.MinimumDuration)))
 	}
 	if t.Spec.SecretTemplate != nil {
-		if _, err := secrettemplate.Render(t.Spec.SecretTemplate.Data, secrettemplate.Example()); err != nil {
+		if _, err := secrettemplate.Render(t.Spec.SecretTemplate.Data, example()); err != nil {
 			refused = append(refused, field.Forbidden(path.Child("secretTemplate", "data"), err.Error()))
 		}
 	}
 	return refused
+}
+
+// example is what a template is tried with before there is a token.
+func example() secrettemplate.Fields {
+	return secrettemplate.Fields{
+		Token: "e30.e30.e30", TokenID: "id", KeyID: "kid", Issuer: "https://issuer.example", Subject: "subject",
+		Audiences: []string{"https://audience.example"}, Name: "name", Namespace: "namespace",
+	}
 }
 
 // Check says why a key's policy refuses a token that would be issued now, and what the token would be. The request is
