@@ -11,14 +11,13 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-func hours(n time.Duration) *metav1.Duration   { return &metav1.Duration{Duration: n * time.Hour} }
-func minutes(n time.Duration) *metav1.Duration { return &metav1.Duration{Duration: n * time.Minute} }
+func lasting(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 
 func TestSigningKeyDefaults(t *testing.T) {
 	c := suite.Client(t)
 	same := v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromSame}
 	rotation := v1alpha1.RotationSpec{
-		Period: hours(720), VerifierCacheDuration: hours(1), PropagationDelay: minutes(2), ClockSkew: minutes(1),
+		Period: lasting(720 * time.Hour), VerifierCacheDuration: lasting(time.Hour), PropagationDelay: lasting(2 * time.Minute), ClockSkew: lasting(time.Minute),
 	}
 	for sentence, test := range map[string]struct {
 		given, want v1alpha1.SigningKeySpec
@@ -29,14 +28,14 @@ func TestSigningKeyDefaults(t *testing.T) {
 				Issuer:    "https://issuer.example",
 				Algorithm: "ES256",
 				Rotation:  rotation,
-				Tokens:    v1alpha1.TokensSpec{MaxDuration: hours(24), AllowedNamespaces: same},
+				Tokens:    v1alpha1.TokensSpec{MaxDuration: lasting(24 * time.Hour), AllowedNamespaces: same},
 			},
 		},
 		"what is given stays, beside the defaults of the rest": {
 			given: v1alpha1.SigningKeySpec{
 				Issuer:    "https://issuer.example",
 				Algorithm: "EdDSA",
-				Rotation:  v1alpha1.RotationSpec{ClockSkew: minutes(0)},
+				Rotation:  v1alpha1.RotationSpec{ClockSkew: lasting(0)},
 				Tokens: v1alpha1.TokensSpec{
 					AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromAll},
 				},
@@ -45,10 +44,10 @@ func TestSigningKeyDefaults(t *testing.T) {
 				Issuer:    "https://issuer.example",
 				Algorithm: "EdDSA",
 				Rotation: v1alpha1.RotationSpec{
-					Period: hours(720), VerifierCacheDuration: hours(1), PropagationDelay: minutes(2), ClockSkew: minutes(0),
+					Period: lasting(720 * time.Hour), VerifierCacheDuration: lasting(time.Hour), PropagationDelay: lasting(2 * time.Minute), ClockSkew: lasting(0),
 				},
 				Tokens: v1alpha1.TokensSpec{
-					MaxDuration:       hours(24),
+					MaxDuration:       lasting(24 * time.Hour),
 					AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromAll},
 				},
 			},
@@ -84,7 +83,7 @@ func TestServiceTokenDefaults(t *testing.T) {
 	}
 	want := given
 	want.Profile = v1alpha1.ProfileJWT
-	want.Duration = hours(1)
+	want.Duration = lasting(time.Hour)
 	if diff := cmp.Diff(want, token.Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}

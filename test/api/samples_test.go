@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,15 +24,16 @@ func TestSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	samples := os.DirFS(folder)
+	files, err := fs.Glob(samples, "*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	applied := map[string]int{}
 	for _, file := range files {
-		for _, object := range readManifests(t, file) {
+		for _, object := range readManifests(t, samples, file) {
 			if err := c.Create(t.Context(), object); err != nil {
-				t.Errorf("%s: %v", filepath.Base(file), err)
+				t.Errorf("%s: %v", file, err)
 			}
 			applied[object.GetKind()]++
 		}
@@ -65,9 +66,9 @@ func checkProductionFloors(t *testing.T, c client.Client) {
 	}
 }
 
-func readManifests(t *testing.T, file string) []*unstructured.Unstructured {
+func readManifests(t *testing.T, folder fs.FS, file string) []*unstructured.Unstructured {
 	t.Helper()
-	content, err := os.ReadFile(file)
+	content, err := fs.ReadFile(folder, file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"regexp"
@@ -52,11 +53,11 @@ func limits(t *testing.T, kind string) []limit {
 
 func openAPISchema(t *testing.T, kind string) schema {
 	t.Helper()
-	path, err := controlplane.Path("config", "crd", "bases", "keyturn.dev_"+strings.ToLower(kind)+"s.yaml")
+	folder, err := controlplane.Path("config", "crd", "bases")
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(path)
+	content, err := fs.ReadFile(os.DirFS(folder), "keyturn.dev_"+strings.ToLower(kind)+"s.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

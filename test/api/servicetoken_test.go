@@ -143,7 +143,7 @@ func audienceBounds() bounds {
 // lifeBounds are those of duration, renewBefore and expiresAt.
 func lifeBounds() bounds {
 	const (
-		duration_   = "spec.duration"
+		life        = "spec.duration"
 		renewBefore = "spec.renewBefore"
 		longer      = "spec.renewBefore: Invalid value: "
 		instant     = "must be whole seconds from 1970 to 9999, written as in 2030-12-31T23:59:59Z"
@@ -156,18 +156,18 @@ func lifeBounds() bounds {
 		}
 	}
 	return join(
-		duration{path: duration_, below: "0s", least: "1s", most: "8760h", above: "8760h1s"}.bounds(),
+		duration{path: life, below: "0s", least: "1s", most: "8760h", above: "8760h1s"}.bounds(),
 		duration{path: renewBefore, below: "0s", least: "1s", most: "8760h", above: "8760h1s", longest: "8759h59m59s"}.bounds(),
 		bounds{
 			"a renewal as soon as the token is issued": {
-				refused:    edit{duration_: "1h", renewBefore: "60m"},
+				refused:    edit{life: "1h", renewBefore: "60m"},
 				wantErrors: []string{longer, "renewBefore must be shorter than duration, or the token would be renewed without end"},
-				accepted:   edit{duration_: "1h", renewBefore: "59m59s"},
+				accepted:   edit{life: "1h", renewBefore: "59m59s"},
 			},
 			"a renewal before a token of the default duration is issued": {
-				refused:    edit{duration_: nil, renewBefore: "1h1s"},
+				refused:    edit{life: nil, renewBefore: "1h1s"},
 				wantErrors: []string{longer, "renewBefore must be shorter than duration"},
-				accepted:   edit{duration_: nil, renewBefore: "59m"},
+				accepted:   edit{life: nil, renewBefore: "59m"},
 			},
 			"an expiry that is a word": {
 				refused:    edit{"spec.expiresAt": "tomorrow"},

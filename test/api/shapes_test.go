@@ -153,8 +153,8 @@ func selectorBounds(path string, around edit) bounds {
 	with := func(field string, value any) edit {
 		return edit{path: map[string]any{field: value}}.and(around)
 	}
-	expression := func(key string, operator string, values ...any) edit {
-		e := map[string]any{"key": key, "operator": operator}
+	expression := func(operator string, values ...any) edit {
+		e := map[string]any{"key": "k", "operator": operator}
 		if len(values) > 0 {
 			e["values"] = values
 		}
@@ -173,16 +173,16 @@ func selectorBounds(path string, around edit) bounds {
 	return bounds{
 		path + " has 17 labels":          refuse(many, with("matchLabels", entries(17, "v")), with("matchLabels", entries(16, "v"))),
 		path + " has 17 expressions":     refuse(many, with("matchExpressions", list(17, exists)), with("matchExpressions", list(16, exists))),
-		path + " has 65 values":          refuse(many, expression("k", "In", list(65, value)...), expression("k", "In", list(64, value)...)),
+		path + " has 65 values":          refuse(many, expression("In", list(65, value)...), expression("In", list(64, value)...)),
 		path + " has a bad label key":    refuse(labels, with("matchLabels", map[string]any{"a b": "v"}), with("matchLabels", map[string]any{"a/b": "v"})),
 		path + " has a long label value": refuse(labels, with("matchLabels", entries(1, text(64))), with("matchLabels", entries(1, text(63)))),
-		path + " has no such operator":   refuse(operators, expression("k", "Matches", "v"), expression("k", "In", "v")),
-		path + " has In without values":  refuse(operators, expression("k", "In"), expression("k", "Exists")),
-		path + " has Exists with values": refuse(operators, expression("k", "DoesNotExist", "v"), expression("k", "NotIn", "v")),
+		path + " has no such operator":   refuse(operators, expression("Matches", "v"), expression("In", "v")),
+		path + " has In without values":  refuse(operators, expression("In"), expression("Exists")),
+		path + " has Exists with values": refuse(operators, expression("DoesNotExist", "v"), expression("NotIn", "v")),
 		path + " has a bare expression": {
 			refused:    with("matchExpressions", []any{map[string]any{}}),
 			wantErrors: []string{path + ".matchExpressions[0].key: Required value", path + ".matchExpressions[0].operator: Required value"},
-			accepted:   expression("k", "Exists"),
+			accepted:   expression("Exists"),
 		},
 		path + " is empty but for a key": {
 			refused:    with("matchExpressions", []any{map[string]any{"key": "k"}}),

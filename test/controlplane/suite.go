@@ -6,6 +6,9 @@ package controlplane
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,13 +59,36 @@ func (s *Suite) Run(m *testing.M, configure ...func(*envtest.Environment)) {
 	if s.config, err = environment.Start(); err != nil {
 		s.err = fmt.Errorf("start control plane: %w", err)
 	}
-	// Also after a failed start, which may have left etcd behind.
-	defer func() {
+	stop := sync.OnceFunc(func() {
 		if err := environment.Stop(); err != nil {
 			fmt.Fprintf(os.Stderr, "stop control plane: %v\n", err)
 		}
-	}()
+	})
+	defer stop() // also after a failed start, which may have left etcd behind
+	defer onInterrupt(stop)()
 	m.Run()
+}
+
+// onInterrupt calls stop before an interrupt ends this process, because the programs of the control plane would outlive it.
+// The returned function ends the watch.
+func onInterrupt(stop func()) (release func()) {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		interrupt, ok := <-interrupts
+		if !ok {
+			return
+		}
+		stop()
+		signal.Reset(interrupt)
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Signal(interrupt) // which now ends the process, as it would have without us
+		}
+	}()
+	return func() {
+		signal.Stop(interrupts)
+		close(interrupts)
+	}
 }
 
 // Config returns an administrator's access to the API server. It skips the test when the programs are not there, and
