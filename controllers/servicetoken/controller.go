@@ -104,7 +104,7 @@ const retryBlocked = 30 * time.Second
 
 // requeue is when to look again: exactly when the token is due, or soon while a foreign Secret is in the way.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
-	if problem := new(kube.Problem); err != nil && !errors.As(err, &problem) {
+	if problem := new(kube.ProblemError); err != nil && !errors.As(err, &problem) {
 		return ctrl.Result{}, err
 	}
 	var wait time.Duration

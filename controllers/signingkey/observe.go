@@ -77,8 +77,11 @@ func (r *Reconciler) checkClaim(ctx context.Context, key *v1alpha1.SigningKey) e
 // claimants are the other SigningKeys with the same issuer.
 func (r *Reconciler) claimants(ctx context.Context, key *v1alpha1.SigningKey) ([]v1alpha1.SigningKey, error) {
 	issuer, err := r.Operator.Issuer(key)
-	if err != nil {
+	if errors.Is(err, spec.ErrIssuerMissing) {
 		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read issuer: %w", err)
 	}
 	var same v1alpha1.SigningKeyList
 	if err := r.Client.List(ctx, &same, client.MatchingFields{spec.IndexIssuer: issuer}); err != nil {
@@ -180,9 +183,9 @@ func (w *world) publishedGeneration() int64 {
 }
 
 // foreignError is a Problem caused by an object that is not ours.
-type foreignError struct{ *kube.Problem }
+type foreignError struct{ *kube.ProblemError }
 
-func (e *foreignError) Unwrap() error { return e.Problem }
+func (e *foreignError) Unwrap() error { return e.ProblemError }
 
 func isForeign(err error) bool {
 	var foreign *foreignError
@@ -190,6 +193,6 @@ func isForeign(err error) bool {
 }
 
 func isProblem(err error) bool {
-	var problem *kube.Problem
+	var problem *kube.ProblemError
 	return errors.As(err, &problem)
 }

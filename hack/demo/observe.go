@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -32,6 +33,7 @@ type live struct {
 // observer follows what happens and lets the verifiers judge. Everything runs on one goroutine.
 type observer struct {
 	out   io.Writer
+	clock clock.WithTicker
 	start time.Time
 	total total
 
@@ -49,8 +51,9 @@ const (
 
 // observe follows the cluster until the context ends.
 func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, error) {
+	wall := clock.RealClock{}
 	o := &observer{
-		out: out, start: time.Now(),
+		out: out, clock: wall, start: wall.Now(),
 		rings: map[string]ring{}, sources: map[string]*source{},
 		judges: map[string][]*verifier{}, tokens: map[string]live{},
 	}
@@ -59,7 +62,7 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 		return o.total, err
 	}
 	defer stop()
-	judge, count := time.NewTicker(judgeEvery), time.NewTicker(countEvery)
+	judge, count := o.clock.NewTicker(judgeEvery), o.clock.NewTicker(countEvery)
 	defer judge.Stop()
 	defer count.Stop()
 	for {
@@ -71,9 +74,9 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 				return o.total, fmt.Errorf("the API server closed a watch")
 			}
 			o.see(object)
-		case <-judge.C:
-			o.judge(time.Now())
-		case <-count.C:
+		case <-judge.C():
+			o.judge(o.clock.Now())
+		case <-count.C():
 			o.say("", "%d rotations, %d tokens issued, %d verifications, %d failures",
 				o.total.rotations, o.total.tokens, o.total.verifications, o.total.failures)
 		}
@@ -117,7 +120,7 @@ func (o *observer) see(object client.Object) {
 	case *corev1.ConfigMap:
 		if jwks, ok := object.Data[v1alpha1.ConfigMapKeyJWKS]; ok {
 			issuer := object.Data[v1alpha1.ConfigMapKeyIssuer]
-			o.sourceOf(issuer).publish(time.Now(), jwks)
+			o.sourceOf(issuer).publish(o.clock.Now(), jwks)
 		}
 	case *corev1.Secret:
 		if object.Type == v1alpha1.SecretTypeToken {
@@ -165,5 +168,5 @@ func (o *observer) seeKey(key *v1alpha1.SigningKey) {
 }
 
 func (o *observer) say(what, format string, args ...any) {
-	_, _ = fmt.Fprintf(o.out, "%6.1fs  %-6s %s\n", time.Since(o.start).Seconds(), what, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(o.out, "%6.1fs  %-6s %s\n", o.clock.Since(o.start).Seconds(), what, fmt.Sprintf(format, args...))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,9 +32,9 @@ func (s *source) publish(now time.Time, jwks string) {
 func (s *source) fetch(now time.Time, behind time.Duration) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.versions) - 1; i >= 0; i-- {
-		if i == 0 || !s.versions[i].since.After(now.Add(-behind)) {
-			return s.versions[i].jwks, true
+	for i, v := range slices.Backward(s.versions) {
+		if i == 0 || !v.since.After(now.Add(-behind)) {
+			return v.jwks, true
 		}
 	}
 	return "", false

@@ -144,7 +144,7 @@ func Decode(data map[string][]byte) (Keyring, error) {
 		public:  map[string]jose.PublicKey{},
 	}
 	for i, state := range doc.States {
-		if err := k.decodeKey(state, doc.Keys[i]); err != nil {
+		if err := decodeKey(&k, state, doc.Keys[i]); err != nil {
 			return Keyring{}, fmt.Errorf("%w: key %d: %w", ErrCorrupt, i, err)
 		}
 	}
@@ -160,7 +160,7 @@ func Decode(data map[string][]byte) (Keyring, error) {
 	return k, nil
 }
 
-func (k *Keyring) decodeKey(s keyState, jwk []byte) error {
+func decodeKey(k *Keyring, s keyState, jwk []byte) error {
 	key := rotation.Key{
 		ID: s.ID, State: s.State,
 		CreatedAt: time.Time(s.CreatedAt), PublishedAt: time.Time(s.PublishedAt),
@@ -193,7 +193,7 @@ func (k *Keyring) decodeKey(s keyState, jwk []byte) error {
 // Derived says whether every entry of a Secret is what its ring.json makes of it.
 func (k Keyring) Derived(data map[string][]byte) bool {
 	want, err := k.Encode()
-	return err == nil && maps.EqualFunc(data, want, func(a, b []byte) bool { return bytes.Equal(a, b) })
+	return err == nil && maps.EqualFunc(data, want, bytes.Equal)
 }
 
 // IDs are the IDs of the keys that are published, newest first.

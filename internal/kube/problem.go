@@ -11,25 +11,25 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-// Problem is something that keeps an object from being Ready until somebody acts or something else changes. It is
+// ProblemError is something that keeps an object from being Ready until somebody acts or something else changes. It is
 // shown as a condition; repeating the work before then would not help.
-type Problem struct {
+type ProblemError struct {
 	// Reason is a reason of the API's conditions.
 	Reason string
 	// Message says what is wrong, where, and what to do.
 	Message string
 }
 
-func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
+func (p *ProblemError) Error() string { return p.Reason + ": " + p.Message }
 
-// Problemf makes a Problem.
-func Problemf(reason, format string, args ...any) *Problem {
-	return &Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}
+// Problemf makes a ProblemError.
+func Problemf(reason, format string, args ...any) *ProblemError {
+	return &ProblemError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // ReasonOf is the reason to show for an error: that of its Problem, or Retrying.
 func ReasonOf(err error) string {
-	if problem := new(Problem); errors.As(err, &problem) {
+	if problem := new(ProblemError); errors.As(err, &problem) {
 		return problem.Reason
 	}
 	return v1alpha1.ReasonRetrying
@@ -38,7 +38,7 @@ func ReasonOf(err error) string {
 // MessageOf is the message to show for an error: that of its Problem; of any other only the class of the API server's
 // answer, because the answer itself can quote what was written.
 func MessageOf(err error) string {
-	if problem := new(Problem); errors.As(err, &problem) {
+	if problem := new(ProblemError); errors.As(err, &problem) {
 		return problem.Message
 	}
 	return fmt.Sprintf("a call to the API server failed (%s) and is repeated", apierrors.ReasonForError(err))
