@@ -211,9 +211,9 @@ type SecretTemplate struct {
 
 	// data are further keys of the Secret, each a Go text template over .Token,
 	// .TokenID, .KeyID, .Issuer, .Subject, .Audiences, .IssuedAt and .ExpiresAt
-	// (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token
-	// }}". The key "token" is reserved. At most 16 keys, each template at most
-	// 8192 characters.
+	// (RFC 3339), .Name and .Namespace. Example:
+	// "Authorization: Bearer {{ .Token }}". The key "token" is reserved. At most
+	// 16 keys, each template at most 8192 characters and each text at most 64 KiB.
 	// +optional
 	// +kubebuilder:validation:MinProperties=0
 	// +kubebuilder:validation:MaxProperties=16

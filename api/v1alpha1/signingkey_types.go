@@ -210,8 +210,10 @@ type TokensSpec struct {
 	// +default={"from":"Same"}
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
 
-	// rules must all be true of a token before it is signed. At most 16. Defaults
-	// to none.
+	// rules must all be true of a token before it is signed. A rule that reads
+	// claims.sub also decides who may be the subject; without one, a namespace
+	// other than the key's speaks for its own ServiceAccounts alone. At most 16.
+	// Defaults to none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=0

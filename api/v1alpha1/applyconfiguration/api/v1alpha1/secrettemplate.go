@@ -19,9 +19,9 @@ type SecretTemplateApplyConfiguration struct {
 	Annotations map[string]apiv1alpha1.AnnotationValue `json:"annotations,omitempty"`
 	// data are further keys of the Secret, each a Go text template over .Token,
 	// .TokenID, .KeyID, .Issuer, .Subject, .Audiences, .IssuedAt and .ExpiresAt
-	// (RFC 3339), .Name and .Namespace; example: "Authorization: Bearer {{ .Token
-	// }}". The key "token" is reserved. At most 16 keys, each template at most
-	// 8192 characters.
+	// (RFC 3339), .Name and .Namespace. Example:
+	// "Authorization: Bearer {{ .Token }}". The key "token" is reserved. At most
+	// 16 keys, each template at most 8192 characters and each text at most 64 KiB.
 	Data map[string]apiv1alpha1.TemplateText `json:"data,omitempty"`
 }
 

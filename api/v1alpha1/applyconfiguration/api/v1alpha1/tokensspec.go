@@ -19,8 +19,10 @@ type TokensSpecApplyConfiguration struct {
 	// allowedNamespaces says which namespaces' ServiceTokens this key signs.
 	// Defaults to the key's own namespace.
 	AllowedNamespaces *AllowedNamespacesApplyConfiguration `json:"allowedNamespaces,omitempty"`
-	// rules must all be true of a token before it is signed. At most 16. Defaults
-	// to none.
+	// rules must all be true of a token before it is signed. A rule that reads
+	// claims.sub also decides who may be the subject; without one, a namespace
+	// other than the key's speaks for its own ServiceAccounts alone. At most 16.
+	// Defaults to none.
 	Rules []TokenRuleApplyConfiguration `json:"rules,omitempty"`
 }
 
