@@ -104,6 +104,12 @@ const retryBlocked = 30 * time.Second
 
 // requeue is when to look again: exactly when the token is due, or soon while a foreign Secret is in the way.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
+	switch {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
+	case errors.Is(err, errRingFollows):
+		return ctrl.Result{RequeueAfter: retryBlocked}, nil
+	}
 	if problem := new(kube.ProblemError); err != nil && !errors.As(err, &problem) {
 		return ctrl.Result{}, err
 	}

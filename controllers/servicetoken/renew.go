@@ -28,7 +28,10 @@ func (r *Reconciler) renew(ctx context.Context, t *v1alpha1.ServiceToken) (*worl
 	case decision.Action == token.Withdraw:
 		return w, r.withdraw(ctx, w)
 	case w.refused != nil:
-		// What is in the Secret stays: it was lawful when it was issued. When it ends is worth a look.
+		// What is in the Secret stays: it was lawful when it was issued.
+		if w.object.Spec.ExpiresAt != nil {
+			w.next = w.object.Spec.ExpiresAt.Time
+		}
 		return w, w.refused
 	case decision.Action == token.Issue:
 		return w, r.issue(ctx, w, decision.Cause, now)
@@ -51,6 +54,9 @@ func (r *Reconciler) withdrawIfEnded(ctx context.Context, w *world, problem erro
 	return w, r.withdraw(ctx, w)
 }
 
+// errRingFollows says that the spec of the SigningKey has changed and its ring not yet: its Secret tells when it has.
+var errRingFollows = errors.New("the ring does not follow the spec yet")
+
 // issue signs a token with a ring that the API server has confirmed a short while ago.
 func (r *Reconciler) issue(ctx context.Context, w *world, cause string, now time.Time) error {
 	ring, err := r.Rings.Fresh(ctx, w.key)
@@ -63,8 +69,11 @@ func (r *Reconciler) issue(ctx context.Context, w *world, cause string, now time
 	w.ring = ring
 	keys := token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
 	terms, err := token.Lawful(w.request, keys, now)
+	if err != nil && w.key.Status.ObservedGeneration < w.key.Generation {
+		return errRingFollows
+	}
 	if err != nil {
-		return kube.Problemf(v1alpha1.ReasonSigningKeyNotReady, "SigningKey %s/%s: %v; the ring follows the spec in a moment",
+		return kube.Problemf(v1alpha1.ReasonSigningKeyNotReady, "SigningKey %s/%s: %v",
 			w.key.Namespace, w.key.Name, err)
 	}
 	if err := w.sign(terms); err != nil {

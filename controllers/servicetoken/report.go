@@ -2,6 +2,7 @@ package servicetoken
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,8 +17,8 @@ import (
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if problem != nil && apierrors.IsConflict(problem) {
-		return nil // Somebody else was faster: the next pass sees what they did.
+	if apierrors.IsConflict(problem) || errors.Is(problem, errRingFollows) {
+		return nil // The next pass sees what somebody else did, or is about to do.
 	}
 	status := w.object.Status.DeepCopy()
 	r.describe(w, status, problem)
@@ -33,7 +34,7 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	if w.withdrawn {
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonWithdrawn, "Withdraw", "%s", kube.MessageOf(problem))
 	} else if problem != nil && kube.IsNews(w.object.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
-		r.Recorder.Eventf(w.object, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.MessageOf(problem))
+		r.Recorder.Eventf(w.object, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.Note(kube.MessageOf(problem)))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/kube"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/spec"
 )
@@ -101,6 +102,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // requeue is when to look again: exactly when time alone changes the ring, or soon while a copy is blocked.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
+	}
 	if err != nil && !isProblem(err) {
 		return ctrl.Result{}, err
 	}

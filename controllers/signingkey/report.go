@@ -38,7 +38,7 @@ func (r *Reconciler) judge(w *world) error {
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if problem != nil && !isProblem(problem) && apierrors.IsConflict(problem) {
+	if apierrors.IsConflict(problem) {
 		return nil // Somebody else was faster: the next pass sees what they did.
 	}
 	status := w.key.Status.DeepCopy()
@@ -56,7 +56,7 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, v1alpha1.ReasonRingLost, "Recover", "%s", w.lost)
 	}
 	if kube.IsNews(w.key.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) && isProblem(problem) {
-		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.MessageOf(problem))
+		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.Note(kube.MessageOf(problem)))
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (r *Reconciler) applyStatus(ctx context.Context, key *v1alpha1.SigningKey, 
 func (r *Reconciler) describe(w *world, status *v1alpha1.SigningKeyStatus, problem error) {
 	now, generation := r.Clock.Now(), w.key.Generation
 	status.ObservedGeneration = generation
-	ready := kube.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "a key signs and its JWKS is published", generation)
+	ready := kube.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, w.readyMessage(), generation)
 	if problem != nil {
 		ready = kube.False(v1alpha1.ConditionReady, kube.ReasonOf(problem), kube.MessageOf(problem), generation)
 	}
@@ -92,6 +92,14 @@ func (r *Reconciler) describe(w *world, status *v1alpha1.SigningKeyStatus, probl
 	status.NextTransitionTime = kube.Instant(w.outcome.Next)
 	kube.Condition(&status.Conditions, w.propagated(), now)
 	kube.Condition(&status.Conditions, w.intact(), now)
+}
+
+func (w *world) readyMessage() string {
+	message := "a key signs and its JWKS is published"
+	if w.outcome.Crowded {
+		message += "; a rotation waits until a Retired key has left the JWKS, which is full"
+	}
+	return message
 }
 
 func (w *world) propagated() metav1.Condition {

@@ -5,6 +5,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,6 +49,9 @@ func Get(ctx context.Context, cache, live client.Reader, key client.ObjectKey, i
 func IsGoing(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
+
+// RetryConflict is how soon to look again after somebody else was faster: the cache shows by then what they did.
+const RetryConflict = 200 * time.Millisecond
 
 // IsRefused says whether a write failed in a way that repeating it cannot mend before somebody acts.
 func IsRefused(err error) bool {

@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,6 +43,15 @@ func MessageOf(err error) string {
 		return problem.Message
 	}
 	return fmt.Sprintf("a call to the API server failed (%s) and is repeated", apierrors.ReasonForError(err))
+}
+
+// Note shortens a message to what an event may say.
+func Note(message string) string {
+	const longest = 1000
+	if len(message) <= longest {
+		return message
+	}
+	return strings.ToValidUTF8(message[:longest], "") + "…"
 }
 
 // IsNews says whether a condition's status, reason or message changed.
