@@ -41,10 +41,15 @@ type CompileError struct {
 }
 
 func (e *CompileError) Error() string {
+	return fmt.Sprintf("rule %d: %s", e.Index, e.Detail())
+}
+
+// Detail is the error without the place of the rule.
+func (e *CompileError) Detail() string {
 	if e.Line == 0 {
-		return fmt.Sprintf("rule %d: %s", e.Index, e.Cause)
+		return e.Cause
 	}
-	return fmt.Sprintf("rule %d, line %d, column %d: %s", e.Index, e.Line, e.Column, e.Cause)
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Cause)
 }
 
 // RefusalError says that a rule does not allow a token. It tells no claim's value.

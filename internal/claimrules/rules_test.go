@@ -140,13 +140,13 @@ func TestNoRulesAllowEverything(t *testing.T) {
 
 func TestCompileRefuses(t *testing.T) {
 	cases := map[string]struct{ expression, want string }{
-		"what is no expression":         {`claims.aud ==`, `rule 1, line 1, column 14: Syntax error: mismatched input '<EOF>'`},
-		"a name that is not there":      {"true &&\n  claim.sub == 'x'", `rule 1, line 2, column 3: undeclared reference to 'claim'`},
-		"a namespace as a whole":        {`namespace + 1 == 2`, `rule 1, line 1, column 11: found no matching overload for '_+_'`},
-		"a member a namespace has not":  {`namespace.nmae == "x"`, `rule 1, line 1, column 10: undefined field 'nmae'`},
+		"what is no expression":         {`claims.aud ==`, `rule 1: line 1, column 14: Syntax error: mismatched input '<EOF>'`},
+		"a name that is not there":      {"true &&\n  claim.sub == 'x'", `rule 1: line 2, column 3: undeclared reference to 'claim'`},
+		"a namespace as a whole":        {`namespace + 1 == 2`, `rule 1: line 1, column 11: found no matching overload for '_+_'`},
+		"a member a namespace has not":  {`namespace.nmae == "x"`, `rule 1: line 1, column 10: undefined field 'nmae'`},
 		"a string":                      {`"yes"`, `rule 1: the expression must be a bool and is of type string: compare it with something`},
 		"a claim of no known type":      {`claims.admin`, `rule 1: the expression must be a bool and is of type dyn: compare it with something`},
-		"three loops":                   {`claims.a.all(a, a.all(b, b.all(c, c == 1)))`, `rule 1, line 1, column 31: loops are nested 3 deep, at most 2 are allowed: use several rules`},
+		"three loops":                   {`claims.a.all(a, a.all(b, b.all(c, c == 1)))`, `rule 1: line 1, column 31: loops are nested 3 deep, at most 2 are allowed: use several rules`},
 		"a loop bound in a range":       {`[[[1].map(x, x)].map(x, x)].all(a, a == a)`, `loops are nested 3 deep`},
 		"replace, which multiplies":     {`claims.a.replace("", claims.b) == ""`, `there is no replace in rules, because it can multiply text: compare the parts`},
 		"join, which multiplies":        {`claims.a.join("x") == ""`, `there is no join in rules`},

@@ -2,8 +2,8 @@
 package permit
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -11,15 +11,11 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/claimrules"
 	"github.com/keyturn/keyturn/internal/domain/token"
-	"github.com/keyturn/keyturn/internal/secrettemplate"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
 // cachedKeys is of how many SigningKeys the compiled rules are kept.
 const cachedKeys = 1024
-
-// serviceAccountPrefix begins the "sub" of every ServiceAccount of the cluster.
-const serviceAccountPrefix = "system:serviceaccount:"
 
 // Checker checks tokens. It is safe for concurrent use.
 type Checker struct {
@@ -33,11 +29,24 @@ func New(operator spec.Operator) *Checker {
 }
 
 // CheckRules says which rules of a key do not compile.
-func (c *Checker) CheckRules(key *v1alpha1.SigningKey) error {
-	if _, err := c.rules.Compile(key.Spec.Tokens.Rules); err != nil {
-		return fmt.Errorf("spec.tokens.rules: %w", err)
+func (c *Checker) CheckRules(key *v1alpha1.SigningKey) field.ErrorList {
+	_, err := c.rules.Compile(key.Spec.Tokens.Rules)
+	if err == nil {
+		return nil
 	}
-	return nil
+	path := field.NewPath("spec", "tokens", "rules")
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return field.ErrorList{field.Forbidden(path, err.Error())}
+	}
+	var faults field.ErrorList
+	for _, fault := range several.Unwrap() {
+		if one, ok := errors.AsType[*claimrules.CompileError](fault); ok {
+			expression := key.Spec.Tokens.Rules[one.Index].Expression
+			faults = append(faults, field.Invalid(path.Index(one.Index).Child("expression"), short(expression), one.Detail()))
+		}
+	}
+	return faults
 }
 
 // CheckAlone checks what a ServiceToken says without looking at its key.
@@ -53,20 +62,7 @@ func (c *Checker) CheckAlone(t *v1alpha1.ServiceToken) field.ErrorList {
 		refused = append(refused, field.Invalid(path.Child("duration"), d.String(),
 			fmt.Sprintf("must be at least %s, the operator's --minimum-duration: lengthen it", c.operator.MinimumDuration)))
 	}
-	if t.Spec.SecretTemplate != nil {
-		if _, err := secrettemplate.Render(t.Spec.SecretTemplate.Data, example()); err != nil {
-			refused = append(refused, field.Forbidden(path.Child("secretTemplate", "data"), err.Error()))
-		}
-	}
-	return refused
-}
-
-// example is what a template is tried with before there is a token.
-func example() secrettemplate.Fields {
-	return secrettemplate.Fields{
-		Token: "e30.e30.e30", TokenID: "id", KeyID: "kid", Issuer: "https://issuer.example", Subject: "subject",
-		Audiences: []string{"https://audience.example"}, Name: "name", Namespace: "namespace",
-	}
+	return append(refused, checkTemplate(t)...)
 }
 
 // Check says why a key's policy refuses a token that would be issued now, and what the token would be. The request is
@@ -94,7 +90,7 @@ func (c *Checker) Check(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1
 	if len(refused) > 0 {
 		return request, refused
 	}
-	if err := rules.Check(request.Payload("", now.UTC().Truncate(time.Second)), ns); err != nil {
+	if err := rules.Check(request.Payload(sampleID, now.UTC().Truncate(time.Second)), ns); err != nil {
 		refused = append(refused, field.Forbidden(field.NewPath("spec"),
 			fmt.Sprintf("SigningKey %s/%s does not sign this: %v", key.Namespace, key.Name, err)))
 	}
@@ -118,31 +114,18 @@ func checkNamespace(key *v1alpha1.SigningKey, ns spec.Namespace) field.ErrorList
 		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("SigningKey %s/%s: spec.tokens.allowedNamespaces: %v", key.Namespace, key.Name, err))}
 	case !allowed:
 		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("SigningKey %s/%s does not sign for namespace %s: "+
-			"its owner can allow it in spec.tokens.allowedNamespaces", key.Namespace, key.Name, ns.Name))}
+			"use a key that does, or let its owner allow it in spec.tokens.allowedNamespaces", key.Namespace, key.Name, ns.Name))}
 	default:
 		return nil
 	}
 }
 
-// checkSubject keeps a namespace from speaking for another: whoever may write ServiceTokens in one must not obtain the
-// identity of a ServiceAccount in another, and from outside the key's namespace no identity but its own ServiceAccounts'.
-func checkSubject(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.ErrorList {
-	subject := t.Spec.Subject
-	if subject == "" {
-		return nil
+// short keeps a value in a message readable.
+func short(value string) string {
+	const longest = 64
+	runes := []rune(value)
+	if len(runes) <= longest {
+		return value
 	}
-	own := spec.ServiceAccountSubject(t.Namespace, "")
-	path := field.NewPath("spec", "subject")
-	switch {
-	case strings.HasPrefix(subject, own):
-		return nil
-	case strings.HasPrefix(subject, serviceAccountPrefix):
-		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("is a ServiceAccount of another namespace: "+
-			"use spec.serviceAccountName for one of namespace %s", t.Namespace))}
-	case t.Namespace != key.Namespace:
-		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("must be a ServiceAccount of namespace %s, because SigningKey %s/%s is in another namespace: "+
-			"use spec.serviceAccountName, or let a rule of the key that names claims.sub allow it", t.Namespace, key.Namespace, key.Name))}
-	default:
-		return nil
-	}
+	return string(runes[:longest-1]) + "…"
 }

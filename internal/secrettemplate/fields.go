@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -65,17 +64,5 @@ func (f Fields) view() view {
 func names() []string {
 	return []string{
 		".Token", ".TokenID", ".KeyID", ".Issuer", ".Subject", ".Audiences", ".IssuedAt", ".ExpiresAt", ".Name", ".Namespace",
-	}
-}
-
-// sample is a token that never was, of an ordinary size.
-func sample() Fields {
-	return Fields{
-		Token:   strings.Repeat("x", 1024),
-		TokenID: "00000000-0000-0000-0000-000000000000", KeyID: strings.Repeat("x", 43),
-		Issuer: "https://issuer.example", Subject: "system:serviceaccount:namespace:name",
-		Audiences: []string{"https://audience.example"},
-		IssuedAt:  time.Unix(0, 0), ExpiresAt: time.Unix(3600, 0),
-		Name: "name", Namespace: "namespace",
 	}
 }

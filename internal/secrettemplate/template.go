@@ -1,8 +1,8 @@
 // Package secrettemplate renders the further keys of a token's Secret: Go text templates over what is known of the token.
 //
 // Whoever may write a ServiceToken may write a template, so that rendering one is bounded in time and size: there are no
-// functions but comparisons and those that take a part of a value, no templates in templates, and one loop, over the
-// audiences.
+// functions but comparisons, those that take a part of a value and a bounded printf, no templates in templates, and one
+// loop, over the audiences.
 package secrettemplate
 
 import (
@@ -25,13 +25,8 @@ const (
 	MaxTotalBytes = 512 << 10
 )
 
-// Check says what is wrong with one template, judged by rendering it with made-up values, or returns nil.
-func Check(text v1alpha1.TemplateText) error {
-	_, err := render(text, sample())
-	return err
-}
-
-// Render renders every template. An error names the key, and tells nothing of the token.
+// Render renders every template. An error names the first key, in the order of their names, whose template cannot be
+// rendered, and tells nothing of the token.
 func Render(data map[string]v1alpha1.TemplateText, f Fields) (map[string][]byte, error) {
 	rendered := make(map[string][]byte, len(data))
 	total := 0
@@ -53,7 +48,7 @@ func render(text v1alpha1.TemplateText, f Fields) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out limited
+	out := limited{text: []byte{}}
 	if err := t.Execute(&out, f.view()); err != nil {
 		return nil, explain(err, f.Token)
 	}
@@ -79,21 +74,11 @@ func parseText(text string) (*template.Template, error) {
 	if err := check(tree.Root, false); err != nil {
 		return nil, err
 	}
-	t, err := template.New(root).AddParseTree(root, tree)
+	t, err := template.New(root).Funcs(template.FuncMap{"printf": printf}).AddParseTree(root, tree)
 	if err != nil {
 		return nil, fmt.Errorf("add template: %w", err)
 	}
 	return t, nil
-}
-
-// functions are the functions of package template that neither grow text nor call what they are given. The parser looks
-// only for the names.
-func functions() map[string]any {
-	permitted := map[string]any{}
-	for _, name := range []string{"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice"} {
-		permitted[name] = struct{}{}
-	}
-	return permitted
 }
 
 var (
