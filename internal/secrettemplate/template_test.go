@@ -85,7 +85,7 @@ func TestRenderRefuses(t *testing.T) {
 		"a template that calls itself":     {`{{template "template" .}}`, nested},
 		"a call behind a with":             {`{{with .Name}}{{template "template" .}}{{end}}`, nested},
 		"an index that there is not":       {`{{index .Audiences 7}}`, "line 1:2: at <index .Audiences 7>: error calling index: "},
-		"a text that becomes too long":     {strings.Repeat("{{.Token}}", 1800), long},
+		"a text that becomes too long":     {strings.Repeat("{{.Token}}", 5000), long},
 		"a comparison of different kinds":  {`{{if lt .Token 1}}x{{end}}`, "line 1:5: at <lt .Token 1>: error calling lt: incompatible types for comparison"},
 		"an end without a beginning":       {`{{end}}`, "line 1: unexpected {{end}}"},
 		"a number that is none":            {`{{ 1x }}`, "line 1: bad number syntax"},
