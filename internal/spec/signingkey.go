@@ -28,7 +28,7 @@ const (
 )
 
 // ErrIssuerMissing says that a SigningKey names no issuer and the operator has no external URL to make one from.
-var ErrIssuerMissing = errors.New("spec.issuer is empty and the operator has no external URL to make one from: set spec.issuer")
+var ErrIssuerMissing = errors.New("spec.issuer is empty and the operator has no external URL to make one from: create the SigningKey anew with spec.issuer")
 
 // Operator is what the operator's flags add to the objects.
 type Operator struct {
