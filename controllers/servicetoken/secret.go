@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -64,9 +63,7 @@ func (w *world) desiredSecret() (*corev1ac.SecretApplyConfiguration, error) {
 	return corev1ac.Secret(spec.TokenSecretName(w.object), w.object.Namespace).
 		WithType(v1alpha1.SecretTypeToken).
 		WithLabels(labels).WithAnnotations(annotations).WithData(data).
-		WithOwnerReferences(metav1ac.OwnerReference().
-			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind(kind).WithName(w.object.Name).WithUID(w.object.UID).
-			WithController(true).WithBlockOwnerDeletion(true)), nil
+		WithOwnerReferences(kube.OwnedBy(w.object, kind)), nil
 }
 
 func (w *world) render(template *v1alpha1.SecretTemplate) (map[string][]byte, error) {

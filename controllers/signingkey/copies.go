@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -152,9 +151,7 @@ func (w *world) desired(ns, set string) *corev1ac.ConfigMapApplyConfiguration {
 		WithAnnotations(annotations).
 		WithData(map[string]string{v1alpha1.ConfigMapKeyJWKS: set, v1alpha1.ConfigMapKeyIssuer: w.issuer})
 	if ns == w.key.Namespace {
-		cm.WithOwnerReferences(metav1ac.OwnerReference().
-			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind(kind).WithName(w.key.Name).WithUID(w.key.UID).
-			WithController(true).WithBlockOwnerDeletion(true))
+		cm.WithOwnerReferences(kube.OwnedBy(w.key, kind))
 	}
 	return cm
 }

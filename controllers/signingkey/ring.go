@@ -28,7 +28,7 @@ func (r *Reconciler) store(ctx context.Context, w *world, ring keyring.Keyring) 
 	}
 	secret.Type, secret.Data = v1alpha1.SecretTypeSigningKey, data
 	secret.Labels = with(secret.Labels, ownLabels(w.key))
-	secret.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(w.key, v1alpha1.GroupVersion.WithKind(kind))}
+	secret.OwnerReferences = []metav1.OwnerReference{kube.OwnerReference(w.key, kind)}
 	if w.secret == nil {
 		err = r.Client.Create(ctx, secret, fieldOwner)
 	} else {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -26,6 +27,21 @@ func Owns(owner client.Object, kind string, object metav1.Object) bool {
 		return false
 	}
 	return ref == nil || ref.Kind == kind && ref.Name == owner.GetName() && ref.APIVersion == v1alpha1.GroupVersion.String()
+}
+
+// OwnerReference makes an owner the controller of an object, so that the garbage collector removes it with the owner. It
+// does not block the owner's deletion: that would need the right to update finalizers where the API server enforces it.
+func OwnerReference(owner client.Object, kind string) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: new(true),
+	}
+}
+
+// OwnedBy is OwnerReference for an apply-configuration.
+func OwnedBy(owner client.Object, kind string) *metav1ac.OwnerReferenceApplyConfiguration {
+	ref := OwnerReference(owner, kind)
+	return metav1ac.OwnerReference().
+		WithAPIVersion(ref.APIVersion).WithKind(ref.Kind).WithName(ref.Name).WithUID(ref.UID).WithController(*ref.Controller)
 }
 
 // Get reads an object from the cache and, where the cache has none, from the API server: the cache selects by
