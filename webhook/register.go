@@ -1,0 +1,107 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/kube"
+	"github.com/keyturn/keyturn/internal/permit"
+	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// The paths of the webhooks, as the markers in this package name them.
+const (
+	PathSigningKey   = "/validate-keyturn-dev-v1alpha1-signingkey"
+	PathServiceToken = "/validate-keyturn-dev-v1alpha1-servicetoken" //nolint:gosec // a path, not a credential
+	PathSecret       = "/validate-v1-secret-token"                   //nolint:gosec // a path, not a credential
+	PathPod          = "/validate-v1-pod"
+)
+
+// Options is what the handlers work with.
+type Options struct {
+	// Reader reads from caches: Secrets with Keyturn's label, namespaces as metadata, ServiceTokens with
+	// spec.IndexSigningKey and SigningKeys with spec.IndexIssuer.
+	Reader client.Reader
+	// APIReader reads from the API server.
+	APIReader client.Reader
+	Clock     clock.PassiveClock
+	Operator  spec.Operator
+	Permit    *permit.Checker
+}
+
+// Register adds every handler to a server.
+func Register(server ctrlwebhook.Server, options Options) {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	w := &world{
+		Options: options,
+		rings:   ringstore.New(options.Reader, options.APIReader, options.Clock, options.Operator.SignerStaleness),
+	}
+	server.Register(PathSigningKey, admission.WithValidator(scheme, &signingKeys{world: w}))
+	server.Register(PathServiceToken, admission.WithValidator(scheme, &serviceTokens{world: w}))
+	server.Register(PathSecret, admission.WithValidator(scheme, &secrets{world: w}))
+	server.Register(PathPod, admission.WithValidator(scheme, &pods{world: w}))
+}
+
+// world is what the handlers read of the cluster.
+type world struct {
+	Options
+	rings *ringstore.Store
+}
+
+// namespace returns the metadata of a namespace, which has a name only if there is no such namespace.
+func (w *world) namespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
+	namespace := emptyNamespace()
+	if _, err := kube.Get(ctx, w.Reader, w.APIReader, client.ObjectKey{Name: name}, namespace); err != nil {
+		return nil, err
+	}
+	namespace.Name = name
+	return namespace, nil
+}
+
+func emptyNamespace() *metav1.PartialObjectMetadata {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return namespace
+}
+
+// signingKey returns a SigningKey, or nil if there is none.
+func (w *world) signingKey(ctx context.Context, name client.ObjectKey) (*v1alpha1.SigningKey, error) {
+	key := &v1alpha1.SigningKey{}
+	found, err := kube.Get(ctx, w.Reader, w.APIReader, name, key)
+	if err != nil || !found {
+		return nil, err
+	}
+	return key, nil
+}
+
+// claimants are the SigningKeys that claim an issuer.
+func (w *world) claimants(ctx context.Context, issuer string) ([]v1alpha1.SigningKey, error) {
+	var list v1alpha1.SigningKeyList
+	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexIssuer: issuer}); err != nil {
+		return nil, fmt.Errorf("list SigningKeys of an issuer: %w", err)
+	}
+	return list.Items, nil
+}
+
+// dependents are the ServiceTokens that name a SigningKey.
+func (w *world) dependents(ctx context.Context, key *v1alpha1.SigningKey) ([]v1alpha1.ServiceToken, error) {
+	var list v1alpha1.ServiceTokenList
+	name := client.ObjectKeyFromObject(key).String()
+	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: name}); err != nil {
+		return nil, fmt.Errorf("list ServiceTokens of a SigningKey: %w", err)
+	}
+	return list.Items, nil
+}

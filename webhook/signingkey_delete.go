@@ -1,0 +1,143 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// ValidateDelete refuses to let a SigningKey go while tokens that it signed are live: no verifier would accept them any
+// more. Whoever says so by annotation may do it, and the end of a namespace waits for nothing.
+func (h *signingKeys) ValidateDelete(ctx context.Context, key *v1alpha1.SigningKey) (admission.Warnings, error) {
+	if key.Annotations[v1alpha1.AnnotationForceDelete] == "true" || !key.DeletionTimestamp.IsZero() || isCleaner(ctx) {
+		return nil, nil
+	}
+	live, err := h.liveTokens(ctx, key)
+	if err != nil || len(live) == 0 {
+		return nil, err
+	}
+	if ending, err := h.isEnding(ctx, key.Namespace); err != nil || ending {
+		return nil, err
+	}
+	// The cache may not have heard yet that ServiceTokens are gone.
+	if err := h.keepThoseThatAreThere(ctx, key, live); err != nil || len(live) == 0 {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(live))
+	last := slices.MaxFunc(slices.Collect(maps.Values(live)), time.Time.Compare)
+	return nil, apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("signingkeys").GroupResource(), key.Name, fmt.Errorf(
+		"%s a live token that nobody could verify any more (%s), the last until %s: delete what uses them or wait, or annotate the SigningKey with %s=true",
+		count(len(live), "ServiceToken holds", "ServiceTokens hold"), some(names), last.UTC().Format(time.RFC3339), v1alpha1.AnnotationForceDelete))
+}
+
+// isCleaner says whether the request comes from a controller that removes what nobody wants any more.
+func isCleaner(ctx context.Context) bool {
+	request, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return false
+	}
+	return slices.Contains([]string{
+		"system:serviceaccount:kube-system:namespace-controller",
+		"system:serviceaccount:kube-system:generic-garbage-collector",
+		"system:kube-controller-manager", // where controllers share one account
+	}, request.UserInfo.Username)
+}
+
+// isEnding says whether a namespace is being deleted, by the API server's own word if the cache says no.
+func (h *signingKeys) isEnding(ctx context.Context, name string) (bool, error) {
+	for _, reader := range []client.Reader{h.Reader, h.APIReader} {
+		namespace := emptyNamespace()
+		err := reader.Get(ctx, client.ObjectKey{Name: name}, namespace)
+		if client.IgnoreNotFound(err) != nil {
+			return false, fmt.Errorf("read namespace %s: %w", name, err)
+		}
+		if err == nil && !namespace.DeletionTimestamp.IsZero() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// liveTokens are the ServiceTokens whose Secret holds an unexpired token of a key, by name, and when that token expires.
+// It reads the Secrets themselves: a status can be behind.
+func (h *signingKeys) liveTokens(ctx context.Context, key *v1alpha1.SigningKey) (map[string]time.Time, error) {
+	live := map[string]time.Time{}
+	issuer, err := h.Operator.Issuer(key)
+	if errors.Is(err, spec.ErrIssuerMissing) {
+		return live, nil // Without an issuer it has signed nothing.
+	}
+	keys, err := h.keysOf(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := h.dependents(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	for i := range tokens {
+		held, err := h.held(ctx, &tokens[i])
+		if err != nil {
+			return nil, err
+		}
+		if held.Issuer == issuer && !keys.IsRevoked(held.KeyID) && held.Expiry.After(h.Clock.Now()) {
+			live[client.ObjectKeyFromObject(&tokens[i]).String()] = held.Expiry
+		}
+	}
+	return live, nil
+}
+
+// keysOf is what is known of a SigningKey's keys. Where its ring is lost, it knows only what the spec revokes.
+func (w *world) keysOf(ctx context.Context, key *v1alpha1.SigningKey) (token.Keys, error) {
+	keys := token.Keys{Revoked: spec.RevokedKeyIDs(key)}
+	ring, err := w.rings.Ring(ctx, key)
+	if err != nil && !errors.Is(err, ringstore.ErrNoRing) {
+		return keys, fmt.Errorf("read ring: %w", err)
+	}
+	keys.Ring = ring.Ring()
+	return keys, nil
+}
+
+// held is the token in a ServiceToken's Secret. What cannot be read is no token that a key has signed: the zero value.
+func (h *signingKeys) held(ctx context.Context, t *v1alpha1.ServiceToken) (jose.Token, error) {
+	secret := &corev1.Secret{}
+	name := client.ObjectKey{Namespace: t.Namespace, Name: spec.TokenSecretName(t)}
+	if err := h.Reader.Get(ctx, name, secret); client.IgnoreNotFound(err) != nil {
+		return jose.Token{}, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	says, err := jose.Parse(string(secret.Data[v1alpha1.SecretKeyToken]))
+	if err != nil {
+		says = jose.Token{}
+	}
+	return says, nil
+}
+
+// keepThoseThatAreThere removes the ServiceTokens that the API server itself does not know, or that are about to go.
+func (h *signingKeys) keepThoseThatAreThere(ctx context.Context, key *v1alpha1.SigningKey, live map[string]time.Time) error {
+	there := map[string]bool{}
+	var list v1alpha1.ServiceTokenList
+	for more := true; more; more = list.Continue != "" {
+		if err := h.APIReader.List(ctx, &list, client.Limit(500), client.Continue(list.Continue)); err != nil {
+			return fmt.Errorf("list ServiceTokens: %w", err)
+		}
+		for i := range list.Items {
+			t := &list.Items[i]
+			there[client.ObjectKeyFromObject(t).String()] = t.DeletionTimestamp.IsZero() && spec.KeyRef(t) == client.ObjectKeyFromObject(key)
+		}
+	}
+	maps.DeleteFunc(live, func(name string, _ time.Time) bool { return !there[name] })
+	return nil
+}
