@@ -1,7 +1,7 @@
 // Package webhook is the admission of what the CRDs cannot say: what depends on time and on other objects.
 //
 // There is one file for each kind that is judged, and credential.go, by which Secrets and Pods judge a token alike. No
-// handler writes anything, and no message tells a token or what its claims say. docs/decisions/0011-admission.md says
+// handler writes anything, and no message tells a token or what its claims say. docs/decisions/0001-admission.md says
 // why each webhook is configured as it is.
 package webhook
 
