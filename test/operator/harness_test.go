@@ -63,7 +63,10 @@ func begin(t *testing.T, change ...func(*app.Options)) *world {
 	installWebhooks(t, c)
 	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second))
 	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
-	t.Cleanup(w.clear)
+	t.Cleanup(func() {
+		w.clear()
+		w.op.stop()
+	})
 	return w
 }
 
@@ -81,7 +84,7 @@ func (w *world) clear() {
 	}
 }
 
-// startOperator runs the program in this process until the test ends or stop is called.
+// startOperator runs the program in this process until stop is called.
 func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...func(*app.Options)) *operator {
 	t.Helper()
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
@@ -110,7 +113,6 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...func(*
 			t.Errorf("operator: %v", err)
 		}
 	})
-	t.Cleanup(o.stop)
 	return o
 }
 
