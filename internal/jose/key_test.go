@@ -35,7 +35,7 @@ func TestParseAlgorithm(t *testing.T) {
 func TestGeneratedKeys(t *testing.T) {
 	tests := map[jose.Algorithm]string{
 		jose.ES256: "P-256", jose.ES384: "P-384", jose.ES512: "P-521", jose.EdDSA: "Ed25519",
-		jose.RS256: "RSA 2048", jose.PS256: "RSA 2048", jose.RS384: "RSA 3072",
+		jose.RS256: "RSA 2048", jose.PS256: "RSA 2048", jose.RS384: "RSA 3072", jose.RS512: "RSA 4096",
 	}
 	for alg, want := range tests {
 		t.Run(string(alg), func(t *testing.T) {
@@ -49,12 +49,8 @@ func TestGeneratedKeys(t *testing.T) {
 			if want := withKID(string(alg), privateMembers(t, key))["kid"]; key.ID() != want {
 				t.Errorf("got ID %s, want the thumbprint %s", key.ID(), want)
 			}
-			other, err := jose.GenerateKey(alg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if other.ID() == key.ID() || other.Equal(key) {
-				t.Error("two generated keys are the same")
+			if key.Equal(keys()[alg]) {
+				t.Error("the key is one that was made before")
 			}
 		})
 	}
@@ -172,6 +168,16 @@ func TestJWKHasNoWhitespaceAndSortedMembers(t *testing.T) {
 	}
 }
 
+func TestOneKeyForTwoAlgorithmsIsTwoKeys(t *testing.T) {
+	rs256, ps256 := keys()[jose.RS256], keys()[jose.PS256]
+	if rs256.ID() != ps256.ID() {
+		t.Fatal("the test means to compare one RSA key")
+	}
+	if rs256.Equal(ps256) || rs256.Public().Equal(ps256.Public()) {
+		t.Error("keys for RS256 and PS256 are equal")
+	}
+}
+
 func TestZeroKeysAreNoKeys(t *testing.T) {
 	var private jose.PrivateKey
 	var public jose.PublicKey
@@ -251,7 +257,8 @@ func refusals(t *testing.T, good func(jose.Algorithm) members) map[string]refusa
 		"RSA above 8192 bits":        {withKID("RS256", with(rsaKey, "n", strings.Repeat("_", 1368))), jose.ErrKey},
 		"an even RSA modulus":        {withKID("RS256", with(rsaKey, "n", rsaKey["n"][:340]+"AA")), jose.ErrKey},
 		"RSA exponent 3":             {withKID("RS256", with(rsaKey, "e", "Aw")), jose.ErrKey},
-		"RSA exponent even":          {withKID("RS256", with(rsaKey, "e", "AQAA")), jose.ErrKey},
+		"RSA exponent even":          {withKID("RS256", with(rsaKey, "e", "AQAC")), jose.ErrKey},
+		"RSA exponent over 31 bits":  {withKID("RS256", with(rsaKey, "e", b64("\x80\x00\x00\x01"))), jose.ErrKey},
 		"RSA exponent over 64 bits":  {wide, jose.ErrKey},
 		"RSA modulus with a zero":    {with(rsaKey, "n", b64("\x00"+unb64(t, rsaKey["n"]))), jose.ErrKey},
 		"base64url with padding":     {with(ed, "x", ed["x"]+"="), jose.ErrKey},

@@ -74,6 +74,7 @@ func TestTokensAreRefusedForTheirHeader(t *testing.T) {
 		"with alg nOnE":              {`{"alg":"nOnE",` + kid + "}", jose.ErrAlgorithm, "alg"},
 		"with alg HS256":             {`{"alg":"HS256",` + kid + "}", jose.ErrAlgorithm, "alg"},
 		"with alg eddsa":             {`{"alg":"eddsa",` + kid + "}", jose.ErrAlgorithm, "alg"},
+		"with alg of some long text": {`{"alg":"a-text-nobody-should-log",` + kid + "}", jose.ErrAlgorithm, "alg"},
 		"with alg of a list":         {`{"alg":["EdDSA"],` + kid + "}", jose.ErrAlgorithm, "alg"},
 		"with alg of another key":    {`{"alg":"ES256",` + kid + "}", jose.ErrAlgorithm, "EdDSA"},
 		"with alg twice":             {`{"alg":"EdDSA","alg":"EdDSA",` + kid + "}", jose.ErrMalformed, "twice"},

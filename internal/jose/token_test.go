@@ -219,6 +219,7 @@ func TestClaimsOfOneMeaning(t *testing.T) {
 		"an audience of an array":        {`{"aud":["x"]}`, jose.Token{Audience: []string{"x"}}},
 		"an audience of nobody":          {`{"aud":[]}`, jose.Token{Audience: []string{}}},
 		"a fraction of a second":         {`{"exp":1700000000.25}`, jose.Token{Expiry: at(1700000000, 250e6)}},
+		"a fraction that no float has":   {`{"exp":1700000000.1}`, jose.Token{Expiry: at(1700000000, 100e6)}},
 		"a fraction in full":             {`{"exp":1700000000.123456}`, jose.Token{Expiry: at(1700000000, 123456e3)}},
 		"an exponent":                    {`{"iat":17e8}`, jose.Token{IssuedAt: at(1700000000, 0)}},
 		"the epoch, which is not absent": {`{"nbf":0}`, jose.Token{NotBefore: at(0, 0)}},
