@@ -58,9 +58,6 @@ func Judge(r Request, have *jose.Token, keys Keys, now time.Time) Decision {
 	}
 	due := r.RenewalTime(have.IssuedAt, have.Expiry)
 	if !now.Before(due) {
-		if have.Expiry.Equal(r.ExpiresAt) {
-			return Decision{Action: Withdraw}
-		}
 		return Decision{Action: Issue, Cause: "the token was due for renewal"}
 	}
 	return Decision{Action: Keep, Next: due}
@@ -135,12 +132,21 @@ type Terms struct {
 
 // NotLawfulError says why no token may be signed now, although one is asked for.
 type NotLawfulError struct {
-	// Asked is the life that was asked for, Granted the longest that the ring has recorded for the key that signs.
-	Asked, Granted time.Duration
+	// Asked is the life that was asked for; less than a second if the request has ended.
+	Asked time.Duration
+	// Granted is the longest life that the ring has recorded for the key that signs; zero if no key may sign.
+	Granted time.Duration
 }
 
 func (e *NotLawfulError) Error() string {
-	return fmt.Sprintf("a life of %s was asked for, and the key that signs is kept only for tokens of %s", e.Asked, e.Granted)
+	switch {
+	case e.Asked < time.Second:
+		return "the token would have expired when it was issued"
+	case e.Granted == 0:
+		return "no key signs, because the one that did was revoked: another follows"
+	default:
+		return fmt.Sprintf("a life of %s was asked for, and the key that signs is kept only for tokens of %s", e.Asked, e.Granted)
+	}
 }
 
 // Lawful returns the terms of a token issued now, or why none may be: a token never outlives the instant at which its
@@ -149,9 +155,12 @@ func Lawful(r Request, keys Keys, now time.Time) (Terms, error) {
 	active, ok := keys.Ring.ActiveKey()
 	iat := now.UTC().Truncate(time.Second)
 	exp := r.Expiry(iat)
-	life := exp.Sub(iat)
-	if !ok || keys.IsRevoked(active.ID) || life > active.LongestToken {
-		return Terms{}, &NotLawfulError{Asked: life, Granted: active.LongestToken}
+	life, longest := exp.Sub(iat), active.LongestToken
+	if !ok || keys.IsRevoked(active.ID) {
+		longest = 0
+	}
+	if life < time.Second || life > longest {
+		return Terms{}, &NotLawfulError{Asked: life, Granted: longest}
 	}
 	return Terms{IssuedAt: iat, Expiry: exp, KeyID: active.ID}, nil
 }

@@ -52,12 +52,14 @@ func ParseClaims(raw []byte) (map[string]any, error) {
 	if len(raw) > MaxClaimsBytes {
 		return nil, fmt.Errorf("are %d bytes of JSON, at most %d are allowed: remove claims or shorten them", len(raw), MaxClaimsBytes)
 	}
-	claims := map[string]any{}
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return claims, nil
+	var claims map[string]any
+	if len(bytes.TrimSpace(raw)) > 0 {
+		if err := decode(raw, &claims); err != nil {
+			return nil, fmt.Errorf("are not a JSON object: %w", err)
+		}
 	}
-	if err := decode(raw, &claims); err != nil {
-		return nil, fmt.Errorf("are not a JSON object: %w", err)
+	if claims == nil {
+		return map[string]any{}, nil
 	}
 	for _, name := range RegisteredClaims() {
 		if _, ok := claims[name]; ok {
