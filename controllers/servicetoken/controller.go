@@ -49,6 +49,9 @@ type Reconciler struct {
 	Workers int
 	// Wake, if set, makes the controller look again at the objects that are sent.
 	Wake source.Source
+
+	statuses kube.Written[v1alpha1.ServiceTokenStatus]
+	secrets  kube.Written[struct{}]
 }
 
 // SetupWithManager registers the controller.
@@ -105,7 +108,7 @@ const retryBlocked = 30 * time.Second
 // requeue is when to look again: exactly when the token is due, or soon while a foreign Secret is in the way.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
 	switch {
-	case apierrors.IsConflict(err):
+	case apierrors.IsConflict(err), errors.Is(err, errCacheFollows):
 		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
 	case errors.Is(err, errRingFollows):
 		return ctrl.Result{RequeueAfter: retryBlocked}, nil

@@ -45,6 +45,9 @@ type world struct {
 	retry bool
 }
 
+// errCacheFollows says that the cache does not show yet what this controller has written.
+var errCacheFollows = errors.New("the cache does not show the last write yet")
+
 // observe gathers what the decision needs. It returns a Problem where something must change first.
 func (r *Reconciler) observe(ctx context.Context, t *v1alpha1.ServiceToken) (*world, error) {
 	w := &world{object: t}
@@ -69,6 +72,9 @@ func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 		w.retry = true
 		return kube.Problemf(v1alpha1.ReasonSecretConflict,
 			"Secret %s exists and does not belong to this ServiceToken: delete it, or name another in spec.secretName", name.Name)
+	}
+	if _, behind := r.secrets.NewerThan(secret); behind {
+		return errCacheFollows
 	}
 	w.secret = secret
 	return nil

@@ -17,8 +17,12 @@ import (
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if apierrors.IsConflict(problem) || errors.Is(problem, errRingFollows) {
+	if apierrors.IsConflict(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) {
 		return nil // The next pass sees what somebody else did, or is about to do.
+	}
+	if last, ok := r.statuses.NewerThan(w.object); ok {
+		w.object = w.object.DeepCopy()
+		w.object.Status = last
 	}
 	status := w.object.Status.DeepCopy()
 	r.describe(w, status, problem)
@@ -46,9 +50,13 @@ func (r *Reconciler) applyStatus(ctx context.Context, t *v1alpha1.ServiceToken, 
 	}
 	object := applyv1alpha1.ServiceToken(t.Name, t.Namespace).WithUID(t.UID).WithStatus(wanted)
 	err = r.Client.Status().Apply(ctx, object, fieldOwner, client.ForceOwnership)
-	if err := client.IgnoreNotFound(err); err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
+	r.statuses.Remember(t.UID, *object.ResourceVersion, *status)
 	return nil
 }
 

@@ -29,6 +29,7 @@ func (r *Reconciler) writeSecret(ctx context.Context, w *world) error {
 	err = r.Client.Apply(ctx, want, fieldOwner, client.ForceOwnership)
 	switch {
 	case err == nil:
+		r.secrets.Remember(*want.UID, *want.ResourceVersion, struct{}{})
 		return nil
 	case kube.IsRefused(err):
 		w.retry = true

@@ -50,6 +50,8 @@ type Reconciler struct {
 	Workers int
 	// Wake, if set, makes the controller look again at the objects that are sent.
 	Wake source.Source
+
+	statuses kube.Written[v1alpha1.SigningKeyStatus]
 }
 
 // SetupWithManager registers the controller.

@@ -41,6 +41,10 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	if apierrors.IsConflict(problem) {
 		return nil // Somebody else was faster: the next pass sees what they did.
 	}
+	if last, ok := r.statuses.NewerThan(w.key); ok {
+		w.key = w.key.DeepCopy()
+		w.key.Status = last
+	}
 	status := w.key.Status.DeepCopy()
 	r.describe(w, status, problem)
 	changed := !equality.Semantic.DeepEqual(status, &w.key.Status)
@@ -68,9 +72,13 @@ func (r *Reconciler) applyStatus(ctx context.Context, key *v1alpha1.SigningKey, 
 	}
 	object := applyv1alpha1.SigningKey(key.Name, key.Namespace).WithUID(key.UID).WithStatus(wanted)
 	err = r.Client.Status().Apply(ctx, object, fieldOwner, client.ForceOwnership)
-	if err := client.IgnoreNotFound(err); err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
+	r.statuses.Remember(key.UID, *object.ResourceVersion, *status)
 	return nil
 }
 

@@ -57,12 +57,12 @@ type world struct {
 }
 
 // begin starts an operator for one test. The clock starts at the present, at a whole second.
-func begin(t *testing.T, change ...func(*app.Options)) *world {
+func begin(t *testing.T) *world {
 	t.Helper()
 	c := suite.Client(t)
 	installWebhooks(t, c)
 	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second))
-	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
+	w := &world{t: t, c: c, op: startOperator(t, clock)}
 	t.Cleanup(func() {
 		w.clear()
 		w.op.stop()
@@ -85,7 +85,7 @@ func (w *world) clear() {
 }
 
 // startOperator runs the program in this process until stop is called.
-func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...func(*app.Options)) *operator {
+func startOperator(t *testing.T, clock *clocktesting.FakeClock) *operator {
 	t.Helper()
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
 	o.wake = &app.Wake{SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent)}
@@ -94,9 +94,6 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...func(*
 	o.options.WebhookNames = []string{"127.0.0.1"}
 	o.options.MetricsAddress, o.options.ProbeAddress = "0", "0"
 	o.options.Clock, o.options.Wake = clock, o.wake
-	for _, f := range change {
-		f(&o.options)
-	}
 	if err := o.options.Complete(); err != nil {
 		t.Fatal(err)
 	}

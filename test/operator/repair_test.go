@@ -45,7 +45,7 @@ func TestWhatIsDerivedComesBack(t *testing.T) {
 			w.patch(s, func() { s.Data["more"] = []byte("x") })
 		},
 	} {
-		t.Run(what, func(t *testing.T) {
+		t.Run(what, func(*testing.T) {
 			breakIt()
 			w.eventually(what+" is mended", func() error {
 				r, k, c := w.secret(ns, "shop-signing-key"), w.secret(ns, "cart"), &corev1.ConfigMap{}
