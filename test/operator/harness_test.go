@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+	realclock "k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,7 +63,7 @@ func begin(t *testing.T) *world {
 	t.Helper()
 	c := suite.Client(t)
 	installWebhooks(t, c)
-	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second))
+	clock := clocktesting.NewFakeClock(realclock.RealClock{}.Now().Truncate(time.Second))
 	w := &world{t: t, c: c, op: startOperator(t, clock)}
 	t.Cleanup(func() {
 		w.clear()
@@ -72,7 +74,7 @@ func begin(t *testing.T) *world {
 
 // clear removes what the test declared, so that the next one's operator finds an empty cluster.
 func (w *world) clear() {
-	ctx := context.Background()
+	ctx := context.WithoutCancel(w.t.Context())
 	var tokens v1alpha1.ServiceTokenList
 	var keys v1alpha1.SigningKeyList
 	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys))
@@ -101,7 +103,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock) *operator {
 	config := suite.Config(t)
 	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:masters"}}
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &recorder{requests: o.requests, next: next} }
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx, config, o.options) }()
 	o.stop = sync.OnceFunc(func() {
@@ -208,11 +210,11 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 // installWebhooks installs the configuration of config/webhook, pointed at this process, once for all tests.
 func installWebhooks(t *testing.T, c client.Client) {
 	t.Helper()
-	path, err := controlplane.Path("config", "webhook", "manifests.yaml")
+	folder, err := controlplane.Path("config", "webhook")
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := fs.ReadFile(os.DirFS(folder), "manifests.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func TestALostTokenIsIssuedAnew(t *testing.T) {
 			w.patch(s, func() { delete(s.Data, "token") })
 		},
 	} {
-		t.Run(what, func(t *testing.T) {
+		t.Run(what, func(*testing.T) {
 			was := w.token(ns, "cart").Status.TokenID
 			breakIt()
 			w.eventually("a new token", func() error {
