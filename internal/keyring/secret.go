@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/domain/rotation"
@@ -120,8 +121,8 @@ func (k Keyring) encodeKey(id string) (json.RawMessage, error) {
 	return k.public[id].JWK()
 }
 
-// Decode reads the data of a ring Secret. Everything but ring.json is ignored. It fails with ErrCorrupt, and never
-// tells in its message what it read.
+// Decode reads the data of a ring Secret. Everything but ring.json is ignored. It fails with ErrCorrupt, and tells in its
+// message nothing of what it read but the IDs of keys.
 func Decode(data map[string][]byte) (Keyring, error) {
 	raw := data[EntryRing]
 	if len(raw) == 0 || len(raw) > maxRingBytes {
@@ -168,26 +169,38 @@ func decodeKey(k *Keyring, s keyState, jwk []byte) error {
 		LongestToken: s.LongestToken.duration(), Margin: s.Margin.duration(),
 		Superseded: s.Superseded, Recovered: s.Recovered,
 	}
-	if key.NeedsPrivate() {
-		private, err := jose.ParsePrivateKey(jwk)
-		if err != nil {
-			return fmt.Errorf("read private half: %w", err)
-		}
-		k.private[private.ID()], k.public[private.ID()] = private, private.Public()
-		key.Algorithm = string(private.Algorithm())
-	} else {
-		public, err := jose.ParsePublicKey(jwk)
-		if err != nil {
-			return fmt.Errorf("read public half: %w", err)
-		}
-		k.public[public.ID()] = public
-		key.Algorithm = string(public.Algorithm())
+	public, err := decodeMaterial(k, key, jwk)
+	if err != nil {
+		return err
 	}
-	if _, ok := k.public[s.ID]; !ok {
+	if public.ID() != s.ID {
 		return fmt.Errorf("state and key have different IDs")
 	}
+	key.Algorithm = string(public.Algorithm())
+	k.public[s.ID] = public
 	k.ring.Keys = append(k.ring.Keys, key)
 	return nil
+}
+
+// decodeMaterial reads the half of a key that its state asks for, and refuses the other.
+func decodeMaterial(k *Keyring, key rotation.Key, jwk []byte) (jose.PublicKey, error) {
+	switch key.State {
+	case rotation.Pending, rotation.Active:
+		private, err := jose.ParsePrivateKey(jwk)
+		if err != nil {
+			return jose.PublicKey{}, fmt.Errorf("read private half: %w", err)
+		}
+		k.private[private.ID()] = private
+		return private.Public(), nil
+	case rotation.Retired:
+		public, err := jose.ParsePublicKey(jwk)
+		if err != nil {
+			return jose.PublicKey{}, fmt.Errorf("read public half: %w", err)
+		}
+		return public, nil
+	default:
+		return jose.PublicKey{}, fmt.Errorf("state is none of %s, %s, %s", rotation.Pending, rotation.Active, rotation.Retired)
+	}
 }
 
 // Derived says whether every entry of a Secret is what its ring.json makes of it.
@@ -205,7 +218,7 @@ func (k Keyring) IDs() []string {
 	return slices.Clip(ids)
 }
 
-// instant is a time in whole seconds, UTC, as RFC 3339.
+// instant is a time in whole seconds, UTC, as RFC 3339; only that one form is read.
 type instant time.Time
 
 func (t instant) IsZero() bool { return time.Time(t).IsZero() }
@@ -219,12 +232,30 @@ func (t *instant) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
+	if parsed.UTC().Format(time.RFC3339) != string(text) {
+		return fmt.Errorf("not whole seconds in UTC")
+	}
 	*t = instant(parsed.UTC())
 	return nil
 }
 
 // seconds is a duration in whole seconds.
 type seconds int64
+
+// maxSeconds is a century: far more than the API allows, and sums of such durations are far from an overflow.
+const maxSeconds = 100 * 365 * 24 * 60 * 60
+
+func (s *seconds) UnmarshalJSON(text []byte) error {
+	read, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return err
+	}
+	if read < 0 || read > maxSeconds {
+		return fmt.Errorf("not between 0 and %d seconds", maxSeconds)
+	}
+	*s = seconds(read)
+	return nil
+}
 
 func toSeconds(d time.Duration) seconds { return seconds(d / time.Second) }
 
