@@ -351,6 +351,12 @@ type SigningKeyStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// ringGeneration counts the changes of the ring. A ring Secret with a lower
+	// one was restored from an older copy.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	RingGeneration int64 `json:"ringGeneration,omitempty"`
+
 	// issuer is the issuer in force: spec.issuer, or the default.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

@@ -29,10 +29,7 @@ func (r *Reconciler) renew(ctx context.Context, t *v1alpha1.ServiceToken) (*worl
 		return w, r.withdraw(ctx, w)
 	case w.refused != nil:
 		// What is in the Secret stays: it was lawful when it was issued.
-		if w.object.Spec.ExpiresAt != nil {
-			w.next = w.object.Spec.ExpiresAt.Time
-		}
-		return w, w.refused
+		return r.withdrawIfEnded(ctx, w, w.refused)
 	case decision.Action == token.Issue:
 		return w, r.issue(ctx, w, decision.Cause, now)
 	default:

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +28,19 @@ func copiesOf(key types.NamespacedName) client.MatchingLabels {
 		v1alpha1.LabelSigningKey:          key.Name,
 		v1alpha1.LabelSigningKeyNamespace: key.Namespace,
 	}
+}
+
+// errStaleRing is a conflict: a copy was made from a newer ring than the one at hand.
+var errStaleRing = apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "", errors.New("a copy of the JWKS is newer than the ring at hand"))
+
+// isCopy says whether a ConfigMap with our labels is shaped like a copy, so that it may be removed: labels alone are
+// copied easily.
+func isCopy(cm *corev1.ConfigMap) bool {
+	owner := metav1.GetControllerOf(cm)
+	_, jwks := cm.Data[v1alpha1.ConfigMapKeyJWKS]
+	_, issuer := cm.Data[v1alpha1.ConfigMapKeyIssuer]
+	return generationOf(cm) > 0 && jwks && issuer && len(cm.Data) == 2 && len(cm.BinaryData) == 0 &&
+		(owner == nil || owner.Kind == kind && owner.APIVersion == v1alpha1.GroupVersion.String())
 }
 
 // generationOf is the generation of the ring that a copy was made from; zero if it does not say.
@@ -75,7 +91,10 @@ func (r *Reconciler) publish(ctx context.Context, w *world) error {
 		}
 	}
 	for _, cm := range w.stray {
-		errs = append(errs, r.remove(ctx, cm))
+		// A copy under an earlier name stays until the one under the new name is there.
+		if w.copies[cm.Namespace] != nil || !slices.Contains(w.targets, cm.Namespace) {
+			errs = append(errs, r.remove(ctx, cm))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -99,8 +118,11 @@ func (r *Reconciler) publishIn(ctx context.Context, w *world, ns, set string) er
 			have = found
 		}
 	}
+	if have != nil && generationOf(have) > w.ring.Ring().Generation && !w.confirmed {
+		return errStaleRing
+	}
 	if have != nil {
-		if upToDate(have, want) && w.key.Status.ObservedGeneration == w.key.Generation {
+		if upToDate(have, want) && generationOf(have) <= w.ring.Ring().Generation && w.key.Status.ObservedGeneration == w.key.Generation {
 			w.copies[ns] = have
 			return nil
 		}
@@ -120,7 +142,7 @@ func (r *Reconciler) applyCopy(ctx context.Context, w *world, ns string, want *c
 	case kube.IsGoing(err) && ns != w.key.Namespace:
 		return nil
 	case kube.IsRefused(err):
-		w.blocked[ns] = err.Error()
+		w.blocked[ns] = fmt.Sprintf("the API server refuses it (%s)", reason(err))
 		return nil
 	default:
 		return fmt.Errorf("write JWKS ConfigMap in %s: %w", ns, err)
@@ -187,7 +209,9 @@ func (r *Reconciler) withdrawCopies(ctx context.Context, key types.NamespacedNam
 	}
 	var errs []error
 	for i := range list.Items {
-		errs = append(errs, r.remove(ctx, &list.Items[i]))
+		if isCopy(&list.Items[i]) {
+			errs = append(errs, r.remove(ctx, &list.Items[i]))
+		}
 	}
 	return errors.Join(errs...)
 }

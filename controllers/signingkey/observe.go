@@ -29,6 +29,8 @@ type world struct {
 	ring   keyring.Keyring
 	// lost says why the ring was not in the Secret although keys were published; empty if it was.
 	lost string
+	// confirmed says that the API server itself was asked for the ring in this pass.
+	confirmed bool
 
 	// targets are the namespaces that shall hold a copy; copies are those that exist, by namespace.
 	targets []string
@@ -103,7 +105,7 @@ func (r *Reconciler) observeCopies(ctx context.Context, w *world) error {
 		switch {
 		case cm.Name == spec.JWKSName(w.key) && slices.Contains(w.targets, cm.Namespace):
 			w.copies[cm.Namespace] = cm
-		default:
+		case isCopy(cm):
 			w.stray = append(w.stray, cm)
 		}
 	}
@@ -139,16 +141,23 @@ func (r *Reconciler) observeRing(ctx context.Context, w *world) error {
 	if err := r.readRing(ctx, r.Client, w); err != nil {
 		return err
 	}
-	if w.secret != nil && w.lost == "" && w.ring.Ring().Generation >= w.publishedGeneration() {
+	if w.hasRing() && w.ring.Ring().Generation >= w.newestCopy() {
 		return nil
 	}
 	if err := r.readRing(ctx, r.Live, w); err != nil {
 		return err
 	}
-	if w.secret != nil && w.lost == "" && w.ring.Ring().Generation >= w.publishedGeneration() {
+	w.confirmed = true
+	if w.hasRing() {
 		return nil
 	}
 	return r.recoverRing(ctx, w)
+}
+
+// hasRing says whether the ring was read and is not older than the one that the status, which only the operator writes,
+// speaks of.
+func (w *world) hasRing() bool {
+	return w.secret != nil && w.lost == "" && w.ring.Ring().Generation >= w.key.Status.RingGeneration
 }
 
 func (r *Reconciler) readRing(ctx context.Context, reader client.Reader, w *world) error {
@@ -173,8 +182,8 @@ func (r *Reconciler) readRing(ctx context.Context, reader client.Reader, w *worl
 	return nil
 }
 
-// publishedGeneration is the newest ring that a copy was made from.
-func (w *world) publishedGeneration() int64 {
+// newestCopy is the newest ring that a copy says it was made from. Whoever may write a ConfigMap can make it say so.
+func (w *world) newestCopy() int64 {
 	var newest int64
 	for cm := range maps.Values(w.copies) {
 		newest = max(newest, generationOf(cm))

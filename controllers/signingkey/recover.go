@@ -2,6 +2,7 @@ package signingkey
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,16 +17,16 @@ import (
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
-// recoverRing makes up for a ring that is lost: the keys that are still found published stay so, as Retired. Only the
-// ConfigMap in the SigningKey's own namespace is believed, and of it only keys that the status knows too, so that
-// whoever may write a ConfigMap cannot have a key of their own published.
+// recoverRing makes up for a ring that is lost: the keys that are still found stay published, as Retired. Of what is
+// found only keys that the status knows are believed: their IDs are their thumbprints, so that whoever may write a
+// ConfigMap or restore a Secret cannot have a key of their own published.
 func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
-	published, generation, err := r.published(ctx, w)
+	published, err := r.published(ctx, w)
 	if err != nil {
 		return err
 	}
 	var found []rotation.Found
-	for _, key := range published.Keys() {
+	for _, key := range append(published.Keys(), w.ring.Public().Keys()...) {
 		if w.vouches(key.ID()) {
 			found = append(found, rotation.Found{ID: key.ID(), Algorithm: string(key.Algorithm())})
 		}
@@ -42,35 +43,37 @@ func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
 	}
 	ring := w.ring.Ring()
 	ring.Denied = w.deniedToo(ring.Denied)
-	ring = ring.Recover(found, generation, w.policy, w.longestKnown(), r.Clock.Now())
+	ring = ring.Recover(found, w.key.Status.RingGeneration, w.policy, w.longestKnown(), r.Clock.Now())
 	if !w.ring.IsEmpty() || len(found) > 0 || len(ring.Denied) > 0 {
 		w.ring, err = w.ring.With(ring, &keyring.Minter{}, published)
 	}
 	return err
 }
 
-// published is what the ConfigMap in the SigningKey's own namespace holds.
-func (r *Reconciler) published(ctx context.Context, w *world) (jose.KeySet, int64, error) {
-	cm := &corev1.ConfigMap{}
+// published is what the copies hold, that of the SigningKey's own namespace first. An unreadable copy holds nothing.
+func (r *Reconciler) published(ctx context.Context, w *world) (jose.KeySet, error) {
+	own := &corev1.ConfigMap{}
 	name := client.ObjectKey{Namespace: w.key.Namespace, Name: spec.JWKSName(w.key)}
-	found, err := kube.Get(ctx, r.Client, r.Live, name, cm)
-	if err != nil || !found || !kube.Owns(w.key, kind, cm) {
-		return jose.KeySet{}, w.publishedGeneration(), err
+	if _, err := kube.Get(ctx, r.Client, r.Live, name, own); err != nil {
+		return jose.KeySet{}, err
 	}
-	set, err := jose.ParseKeySet([]byte(cm.Data[v1alpha1.ConfigMapKeyJWKS]))
-	if err != nil {
-		set = jose.KeySet{} // An unreadable copy is rebuilt like any other.
+	copies := []*corev1.ConfigMap{own}
+	for _, ns := range slices.Sorted(maps.Keys(w.copies)) {
+		copies = append(copies, w.copies[ns])
 	}
-	return set, max(generationOf(cm), w.publishedGeneration()), nil
+	var keys []jose.PublicKey
+	for _, cm := range copies {
+		if set, err := jose.ParseKeySet([]byte(cm.Data[v1alpha1.ConfigMapKeyJWKS])); err == nil {
+			keys = append(keys, set.Keys()...)
+		}
+	}
+	return jose.NewKeySet(keys...), nil
 }
 
-// vouches says whether the status knows a key as published. A status that knows none was lost too.
+// vouches says whether the status knows a key as published.
 func (w *world) vouches(id string) bool {
 	if slices.Contains(w.policy.Revoked, id) {
 		return false
-	}
-	if len(w.key.Status.Keys) == 0 {
-		return true
 	}
 	return slices.ContainsFunc(w.key.Status.Keys, func(k v1alpha1.KeyStatus) bool {
 		return k.ID == id && k.State != v1alpha1.KeyRevoked
@@ -99,7 +102,7 @@ func (w *world) longestKnown() time.Duration {
 	}
 	for _, k := range w.key.Status.Keys {
 		if k.RetiredAt != nil && k.RemoveAfter != nil {
-			longest = max(longest, k.RemoveAfter.Sub(k.RetiredAt.Time))
+			longest = max(longest, k.RemoveAfter.Sub(k.RetiredAt.Time)-w.policy.Margin())
 		}
 	}
 	return longest

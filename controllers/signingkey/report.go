@@ -24,8 +24,8 @@ func (r *Reconciler) judge(w *world) error {
 	if err := w.policy.Check(); err != nil {
 		return kube.Problemf(v1alpha1.ReasonInvalidPolicy, "spec.rotation: %v", err)
 	}
-	if err := r.Permit.CheckRules(w.key); err != nil {
-		return kube.Problemf(v1alpha1.ReasonInvalidPolicy, "%v", err)
+	if faults := r.Permit.CheckRules(w.key); len(faults) > 0 {
+		return kube.Problemf(v1alpha1.ReasonInvalidPolicy, "%v", faults.ToAggregate())
 	}
 	if why, blocked := w.blocked[w.key.Namespace]; blocked {
 		return kube.Problemf(v1alpha1.ReasonConfigMapConflict, "the JWKS is not published: %s", why)
@@ -95,7 +95,7 @@ func (r *Reconciler) describe(w *world, status *v1alpha1.SigningKeyStatus, probl
 	}
 	ring := w.ring.Ring()
 	active, _ := ring.ActiveKey()
-	status.Issuer, status.ActiveKeyID = w.issuer, active.ID
+	status.Issuer, status.ActiveKeyID, status.RingGeneration = w.issuer, active.ID, ring.Generation
 	status.Keys = keyStatuses(ring)
 	status.NextTransitionTime = kube.Instant(w.outcome.Next)
 	kube.Condition(&status.Conditions, w.propagated(), now)
@@ -144,8 +144,7 @@ func (w *world) intact() metav1.Condition {
 		return kube.False(v1alpha1.ConditionRingIntact, v1alpha1.ReasonRingLost,
 			w.lost+": a fresh key signs, the published keys stay published until their tokens have expired", generation)
 	case w.ring.Ring().IsRecovered():
-		previous := v1alpha1.ReasonRingLost
-		return kube.False(v1alpha1.ConditionRingIntact, previous,
+		return kube.False(v1alpha1.ConditionRingIntact, v1alpha1.ReasonRingLost,
 			"the ring was lost: keys without their private half stay published until their tokens have expired", generation)
 	default:
 		return kube.True(v1alpha1.ConditionRingIntact, v1alpha1.ReasonRingIntact, "the ring Secret holds what is published", generation)

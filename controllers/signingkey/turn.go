@@ -5,10 +5,15 @@ import (
 	"encoding/json"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/kube"
+	"github.com/keyturn/keyturn/internal/spec"
 )
 
 // maxTurns bounds one pass: a key is generated and stored, published, and its publication stored.
@@ -19,6 +24,11 @@ func (r *Reconciler) turn(ctx context.Context, key *v1alpha1.SigningKey) (*world
 	w, err := r.observe(ctx, key)
 	if err != nil {
 		return w, err
+	}
+	if w.ring.IsEmpty() {
+		if err := r.checkPlace(ctx, w); err != nil {
+			return w, err
+		}
 	}
 	for range maxTurns {
 		if err := r.confirmMissing(ctx, w); err != nil {
@@ -35,6 +45,18 @@ func (r *Reconciler) turn(ctx context.Context, key *v1alpha1.SigningKey) (*world
 		}
 	}
 	return w, r.judge(w)
+}
+
+// checkPlace refuses to begin a ring whose keys could be published nowhere: tokens would be signed that nobody can verify.
+func (r *Reconciler) checkPlace(ctx context.Context, w *world) error {
+	cm := &corev1.ConfigMap{}
+	name := client.ObjectKey{Namespace: w.key.Namespace, Name: spec.JWKSName(w.key)}
+	found, err := kube.Get(ctx, r.Client, r.Live, name, cm)
+	if err != nil || !found || w.ownsCopy(cm) {
+		return err
+	}
+	return &foreignError{kube.Problemf(v1alpha1.ReasonConfigMapConflict,
+		"ConfigMap %s exists and does not belong to this SigningKey: delete it, or name another in spec.jwks.name", name.Name)}
 }
 
 // advance decides what becomes of the ring and stores it.

@@ -69,9 +69,9 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 		select {
 		case <-ctx.Done():
 			return o.total, nil
-		case object, ok := <-changes:
-			if !ok {
-				return o.total, fmt.Errorf("the API server closed a watch")
+		case object := <-changes:
+			if object == nil {
+				return o.total, fmt.Errorf("the API server closed a watch: run the demo for a shorter time")
 			}
 			o.see(object)
 		case <-judge.C():
@@ -98,6 +98,7 @@ func follow(ctx context.Context, api client.WithWatch, lists ...client.ObjectLis
 	return merged, cancel, nil
 }
 
+// forward sends what a watch sees, and nil when it has ended.
 func forward(ctx context.Context, w watch.Interface, into chan<- client.Object) {
 	defer w.Stop()
 	for event := range w.ResultChan() {
@@ -110,6 +111,10 @@ func forward(ctx context.Context, w watch.Interface, into chan<- client.Object) 
 		case <-ctx.Done():
 			return
 		}
+	}
+	select {
+	case into <- nil:
+	case <-ctx.Done():
 	}
 }
 

@@ -18,7 +18,11 @@ type Written[T any] struct {
 type written[T any] struct {
 	version string
 	value   T
+	asked   int
 }
+
+// patience is how often a cache may lag behind one write. After a restore of etcd it does so for ever.
+const patience = 50
 
 // Remember notes a write and the resourceVersion that the API server answered with.
 func (w *Written[T]) Remember(uid types.UID, version string, value T) {
@@ -38,7 +42,9 @@ func (w *Written[T]) NewerThan(object metav1.Object) (T, bool) {
 	if !ok {
 		return last.value, false
 	}
-	if order, err := resourceversion.CompareResourceVersion(object.GetResourceVersion(), last.version); err == nil && order < 0 {
+	if order, err := resourceversion.CompareResourceVersion(object.GetResourceVersion(), last.version); err == nil && order < 0 && last.asked < patience {
+		last.asked++
+		w.last[object.GetUID()] = last
 		return last.value, true
 	}
 	delete(w.last, object.GetUID())

@@ -70,6 +70,7 @@ func signingKeyStatusBounds() bounds {
 		return []any{changed}
 	}
 	found := join(
+		bounds{"a ring generation before first": statusBound("status.ringGeneration", "ringGeneration in body should be greater than or equal to 1", int64(0), int64(1))},
 		commonStatusBounds(),
 		statusTextBounds("status.issuer", 1024),
 		statusTextBounds("status.activeKeyID", 43),

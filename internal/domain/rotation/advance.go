@@ -141,6 +141,9 @@ func (a *advance) recordPolicy() {
 // revoke takes compromised keys out of the ring, whatever their state.
 func (a *advance) revoke() {
 	a.ring.Keys = slices.DeleteFunc(a.ring.Keys, func(k Key) bool {
+		if a.ring.IsDenied(k.ID) {
+			return true // It came back with a ring that was restored.
+		}
 		if !slices.Contains(a.policy.Revoked, k.ID) {
 			return false
 		}

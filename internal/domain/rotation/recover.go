@@ -1,6 +1,9 @@
 package rotation
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Found is a public key that was found published although the ring does not know it.
 type Found struct {
@@ -8,11 +11,21 @@ type Found struct {
 	Algorithm string
 }
 
+// lostGenerations is how far a recovered ring's Generation is ahead of the published one: more than the changes that a
+// lost ring can have seen since its copies were written, so that it is known as the older one when somebody restores it.
+const lostGenerations = 1 << 20
+
 // Recover adds to the ring, which may be empty, the published keys that it does not know: as Retired, because tokens
 // they signed can be alive as long as longest says, although nothing more is known of them. The newest come first in
-// found; what does not fit is left out. The ring's Generation moves past the published one.
+// found; what does not fit is left out. A Pending key of an older ring is not believed: it may have signed since, and is
+// Retired if it is found, or it was given up, and is gone. Nor is an Active one that is not found: it may have been
+// revoked since, and its denial forgotten. The ring's Generation moves far past the published one.
 func (r Ring) Recover(found []Found, generation int64, p Policy, longest time.Duration, now time.Time) Ring {
 	a := &advance{ring: r.clone(), policy: p, now: now}
+	a.ring.Keys = slices.DeleteFunc(a.ring.Keys, func(k Key) bool {
+		isFound := slices.ContainsFunc(found, func(f Found) bool { return f.ID == k.ID })
+		return k.State == Pending || k.State == Active && !isFound
+	})
 	for _, f := range found {
 		if _, known := a.ring.Key(f.ID); known || a.ring.IsDenied(f.ID) || len(a.ring.Keys) >= maxRoutineKeys {
 			continue
@@ -23,7 +36,7 @@ func (r Ring) Recover(found []Found, generation int64, p Policy, longest time.Du
 			LongestToken: max(longest, p.LongestToken), Margin: p.Margin(),
 		})
 	}
-	a.ring.Generation = max(r.Generation, generation)
+	a.ring.Generation = max(r.Generation, generation) + lostGenerations
 	return a.ring
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,12 +62,25 @@ func ParseClaims(raw []byte) (map[string]any, error) {
 	if claims == nil {
 		return map[string]any{}, nil
 	}
-	for _, name := range RegisteredClaims() {
-		if _, ok := claims[name]; ok {
+	for name := range claims {
+		if registered, ok := registeredAs(name); ok && registered != name {
+			return nil, fmt.Errorf("hold %+q, which some verifiers take for the registered claim %q: rename it", name, registered)
+		} else if ok {
 			return nil, fmt.Errorf("hold the registered claim %q, which Keyturn sets: remove it", name)
 		}
 	}
 	return claims, nil
+}
+
+// registeredAs returns the registered claim that a name is or can be taken for: verifiers in Go that decode claims into a
+// struct fold case, and letters such as U+017F that fold to the same, and the last of two that fold alike wins.
+func registeredAs(name string) (string, bool) {
+	for _, registered := range RegisteredClaims() {
+		if strings.EqualFold(name, registered) {
+			return registered, true
+		}
+	}
+	return "", false
 }
 
 // Payload is the claims of a token issued at iat with the given ID (RFC 7519 section 4.1, RFC 9068 section 2.2).

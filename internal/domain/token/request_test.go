@@ -25,7 +25,9 @@ func TestParseClaims(t *testing.T) {
 		"an empty object":                  {raw: " {} ", want: `{}`},
 		"numbers stay as they are written": {raw: `{"a":1.0,"b":1e2,"c":12345678901234567890,"d":-0}`, want: `{"a":1.0,"b":1e2,"c":12345678901234567890,"d":-0}`},
 		"values of every kind":             {raw: `{"n":null,"b":true,"s":"é\u00e9","l":[[]],"o":{"iss":"inner"}}`, want: `{"b":true,"l":[[]],"n":null,"o":{"iss":"inner"},"s":"éé"}`},
-		"names that only look registered":  {raw: `{"ISS":1,"expires":2}`, want: `{"ISS":1,"expires":2}`},
+		"names that only begin like one":   {raw: `{"issuer":1,"expires":2}`, want: `{"expires":2,"issuer":1}`},
+		"a registered name in capitals":    {raw: `{"ISS":"hunter2"}`, err: `hold "ISS", which some verifiers take for the registered claim "iss": rename it`},
+		"a letter that folds to another":   {raw: `{"\u017fub":"hunter2"}`, err: `hold "\u017fub", which some verifiers take for the registered claim "sub": rename it`},
 		"of a member named twice the last counts, as for the API server": {raw: `{"a":1,"b":{"c":1,"c":2},"a":3}`, want: `{"a":3,"b":{"c":2}}`},
 
 		"as long as allowed":         {raw: padded(4096), want: padded(4096)},

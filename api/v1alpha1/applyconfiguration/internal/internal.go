@@ -309,6 +309,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: ringGeneration
+      type:
+        scalar: numeric
 - name: com.github.keyturn.keyturn.api.v1alpha1.TemplateText
   scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.TokenRule

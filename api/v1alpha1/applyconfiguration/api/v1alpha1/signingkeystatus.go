@@ -18,6 +18,9 @@ type SigningKeyStatusApplyConfiguration struct {
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	// ringGeneration counts the changes of the ring. A ring Secret with a lower
+	// one was restored from an older copy.
+	RingGeneration *int64 `json:"ringGeneration,omitempty"`
 	// issuer is the issuer in force: spec.issuer, or the default.
 	Issuer *string `json:"issuer,omitempty"`
 	// keys are the keys of the ring, newest first, and the revoked keys that are
@@ -53,6 +56,14 @@ func (b *SigningKeyStatusApplyConfiguration) WithConditions(values ...*v1.Condit
 // If called multiple times, the ObservedGeneration field is set to the value of the last call.
 func (b *SigningKeyStatusApplyConfiguration) WithObservedGeneration(value int64) *SigningKeyStatusApplyConfiguration {
 	b.ObservedGeneration = &value
+	return b
+}
+
+// WithRingGeneration sets the RingGeneration field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RingGeneration field is set to the value of the last call.
+func (b *SigningKeyStatusApplyConfiguration) WithRingGeneration(value int64) *SigningKeyStatusApplyConfiguration {
+	b.RingGeneration = &value
 	return b
 }
 
