@@ -1,0 +1,115 @@
+package webhookcert
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// DefaultName is the name of the Secret when Options give none, and the one that the operator's Role allows.
+const DefaultName = "keyturn-webhook-cert"
+
+// Defaults of the durations in Options.
+const (
+	DefaultCALifetime      = 365 * 24 * time.Hour
+	DefaultServingLifetime = 90 * 24 * time.Hour
+	DefaultBackdate        = time.Hour
+	DefaultPropagation     = time.Minute
+)
+
+const (
+	// A serving certificate falls due with a third of its life left, in which two propagations must fit.
+	propagationsInServingLifetime = 6
+	// An authority falls due with a third of its life left, which every certificate it has signed must fit.
+	servingLifetimesInCALifetime = 3
+)
+
+// Options say where the certificate is kept and what it is for. A zero duration means its default.
+type Options struct {
+	// Namespace and SecretName name the Secret; SecretName defaults to DefaultName.
+	Namespace  string
+	SecretName string
+	// WebhookConfiguration names the ValidatingWebhookConfiguration whose webhooks all get the caBundle.
+	WebhookConfiguration string
+	// Names are the DNS names and IP addresses under which API servers call the webhook, at least one.
+	Names []string
+	// CALifetime is at least three times ServingLifetime. A change applies to the next authority.
+	CALifetime time.Duration
+	// ServingLifetime is at least six times Propagation. A change applies to the next certificate.
+	ServingLifetime time.Duration
+	// Backdate is how far API servers' clocks may be behind; at most a tenth of a certificate's life is used.
+	Backdate time.Duration
+	// Propagation is how long an API server may need to act on a changed caBundle, at least a second.
+	Propagation time.Duration
+	// External leaves Secret and caBundle to somebody else, such as cert-manager: both are read and never written. Ready still
+	// wants a caBundle that verifies the certificate.
+	External bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.SecretName == "" {
+		o.SecretName = DefaultName
+	}
+	for _, field := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{&o.CALifetime, DefaultCALifetime},
+		{&o.ServingLifetime, DefaultServingLifetime},
+		{&o.Backdate, DefaultBackdate},
+		{&o.Propagation, DefaultPropagation},
+	} {
+		if *field.value == 0 {
+			*field.value = field.fallback
+		}
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var faults []error
+	if o.Namespace == "" {
+		faults = append(faults, errors.New("namespace of the webhook certificate's Secret is empty: name the operator's namespace"))
+	}
+	if o.WebhookConfiguration == "" {
+		faults = append(faults, errors.New("webhook configuration is empty: name the ValidatingWebhookConfiguration that calls this webhook"))
+	}
+	return errors.Join(append(append(faults, o.nameFaults()...), o.durationFaults()...)...)
+}
+
+func (o Options) nameFaults() []error {
+	if len(o.Names) == 0 {
+		return []error{errors.New("webhook names are empty: give the DNS names or IP addresses under which API servers call it")}
+	}
+	var faults []error
+	for _, name := range o.Names {
+		if net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0 {
+			faults = append(faults, fmt.Errorf("webhook name %q is neither a DNS name in lower case nor an IP address", name))
+		}
+	}
+	return faults
+}
+
+func (o Options) durationFaults() []error {
+	var faults []error
+	for _, floor := range []struct {
+		field   string
+		value   time.Duration
+		atLeast time.Duration
+		because string
+	}{
+		{"propagation", o.Propagation, time.Second, "certificates know whole seconds only"},
+		{"backdate", o.Backdate, 0, "a certificate that begins later is refused at first"},
+		{"serving lifetime", o.ServingLifetime, propagationsInServingLifetime * o.Propagation, "a successor must be trusted before it is needed"},
+		{"CA lifetime", o.CALifetime, servingLifetimesInCALifetime * o.ServingLifetime, "a CA must outlive what it signs"},
+	} {
+		if floor.value < floor.atLeast {
+			faults = append(faults, fmt.Errorf("webhook certificate %s is %s, less than %s: raise it, %s",
+				floor.field, floor.value, floor.atLeast, floor.because))
+		}
+	}
+	return faults
+}

@@ -1,0 +1,68 @@
+package webhookcert
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// view is what handshakes and probes see of the last pass; it is replaced, never changed.
+type view struct {
+	certificate *tls.Certificate
+	trusted     *x509.CertPool
+}
+
+var _ fmt.Formatter = view{}
+
+// Format redacts under every verb.
+func (view) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte(redacted)) }
+
+// show puts a certificate into service.
+func (m *Manager) show(offered *tls.Certificate, trusted []*x509.Certificate, now time.Time) {
+	pool := poolOf(trusted)
+	if present := m.view.Load(); present != nil {
+		offered = choose(present.certificate, offered, pool, now)
+	}
+	m.view.Store(&view{certificate: offered, trusted: pool})
+}
+
+// choose keeps the certificate in service while callers accept it and do not yet accept the one from the Secret.
+func choose(present, offered *tls.Certificate, trusted *x509.CertPool, now time.Time) *tls.Certificate {
+	if verify(offered, trusted, now) != nil && verify(present, trusted, now) == nil {
+		return present
+	}
+	return offered
+}
+
+// GetCertificate is for tls.Config: it answers from memory and follows every renewal. It fails until the first one is loaded.
+func (m *Manager) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	present := m.view.Load()
+	if present == nil {
+		return nil, errors.New("webhook certificate is not loaded yet")
+	}
+	return present.certificate, nil
+}
+
+// Ready is a healthz.Checker. It returns nil only while the certificate in service is valid for every name and verified by the
+// caBundle of every webhook, as they were last seen.
+func (m *Manager) Ready(*http.Request) error {
+	err := m.accepted()
+	if err == nil {
+		return nil
+	}
+	if last := m.failure.Load(); last != nil {
+		return fmt.Errorf("%w; last attempt to mend it: %w", err, *last)
+	}
+	return err
+}
+
+func (m *Manager) accepted() error {
+	present := m.view.Load()
+	if present == nil {
+		return errors.New("webhook certificate is not loaded yet")
+	}
+	return verify(present.certificate, present.trusted, m.clock.Now(), m.options.Names...)
+}
