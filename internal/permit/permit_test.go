@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 		"no claims at all":  {changes: []change{func(_ *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) { t.Spec.Claims = nil }}},
 
 		"a registered claim": {[]change{claims(`{"exp":1}`)}, []string{
-			`spec.claims: Forbidden: hold the registered claim "exp", which Keyturn sets: remove it`,
+			`spec.claims: Forbidden: hold the registered claim "exp"`,
 		}},
 		"claims that are a list": {[]change{claims(`["` + secret + `"]`)}, []string{
 			`spec.claims: Forbidden: are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}`,
@@ -158,7 +158,7 @@ func TestCheck(t *testing.T) {
 		}},
 
 		"a key without an issuer": {[]change{func(k *v1alpha1.SigningKey, _ *v1alpha1.ServiceToken) { k.Spec.Issuer = "" }}, []string{
-			`spec.signingKeyRef: Forbidden: read issuer of SigningKey bank/main: spec.issuer is empty and the operator has no external URL to make one from: set spec.issuer`,
+			`spec.signingKeyRef: Forbidden: read issuer of SigningKey bank/main: spec.issuer is empty and the operator has no external URL to make one from`,
 		}},
 		"several faults at once": {[]change{claims(`{"a":"` + strings.Repeat("a", 4096) + `"}`), template("header", "{{")}, []string{
 			`spec.claims: Forbidden`, `spec.secretTemplate.data[header]`,
@@ -213,7 +213,7 @@ func TestCheckAloneNeedsNoKey(t *testing.T) {
 	subject("admin")(nil, asked)
 	claims(`{"iss":"x"}`)(nil, asked)
 	got := fmt.Sprint(permit.New(operator()).CheckAlone(asked))
-	if want := `[spec.claims: Forbidden: hold the registered claim "iss", which Keyturn sets: remove it]`; got != want {
+	if want := `[spec.claims: Forbidden: hold the registered claim "iss"`; !strings.HasPrefix(got, want) || strings.Contains(got, "spec.subject") {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
