@@ -169,6 +169,11 @@ func TestAPIServerRefusesServiceTokens(t *testing.T) {
 			[]func(*v1alpha1.ServiceToken){claims(`{"a":"` + strings.Repeat("a", 4096) + `"}`)},
 			`spec.claims: Forbidden: are 4104 bytes of JSON, at most 4096 are allowed: remove claims or shorten them`,
 		},
+		"claims of a mebibyte": {
+			open,
+			[]func(*v1alpha1.ServiceToken){claims(`{"a":"` + strings.Repeat("a", 1<<20) + `"}`)},
+			`spec.claims: Forbidden: are 1048584 bytes of JSON, at most 4096 are allowed`,
+		},
 		"another namespace's subject": {
 			open,
 			[]func(*v1alpha1.ServiceToken){subject("system:serviceaccount:" + s.bank + ":vault")},

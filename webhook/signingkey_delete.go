@@ -128,14 +128,17 @@ func (h *signingKeys) held(ctx context.Context, t *v1alpha1.ServiceToken) (jose.
 // keepThoseThatAreThere removes the ServiceTokens that the API server itself does not know, or that are about to go.
 func (h *signingKeys) keepThoseThatAreThere(ctx context.Context, key *v1alpha1.SigningKey, live map[string]time.Time) error {
 	there := map[string]bool{}
-	var list v1alpha1.ServiceTokenList
-	for more := true; more; more = list.Continue != "" {
-		if err := h.APIReader.List(ctx, &list, client.Limit(500), client.Continue(list.Continue)); err != nil {
+	for from := ""; ; {
+		var page v1alpha1.ServiceTokenList
+		if err := h.APIReader.List(ctx, &page, client.Limit(500), client.Continue(from)); err != nil {
 			return fmt.Errorf("list ServiceTokens: %w", err)
 		}
-		for i := range list.Items {
-			t := &list.Items[i]
+		for i := range page.Items {
+			t := &page.Items[i]
 			there[client.ObjectKeyFromObject(t).String()] = t.DeletionTimestamp.IsZero() && spec.KeyRef(t) == client.ObjectKeyFromObject(key)
+		}
+		if from = page.Continue; from == "" {
+			break
 		}
 	}
 	maps.DeleteFunc(live, func(name string, _ time.Time) bool { return !there[name] })
