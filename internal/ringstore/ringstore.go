@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,10 +35,12 @@ type Store struct {
 	rings map[types.UID]entry
 }
 
+// entry is the newest ring that is known of a SigningKey.
 type entry struct {
+	secret  types.UID
 	version string
 	ring    keyring.Keyring
-	// heard is when a request was sent whose answer was this version.
+	// heard is when a request was sent whose answer was this version; zero if only the cache has shown it.
 	heard time.Time
 }
 
@@ -47,9 +50,10 @@ func New(cache, live client.Reader, clk clock.PassiveClock, staleness time.Durat
 	return &Store{cache: cache, live: live, clock: clk, staleness: staleness, rings: map[types.UID]entry{}}
 }
 
-// Ring returns the ring as the cache knows it, or ErrNoRing. It is what a token is judged by.
+// Ring returns the ring as the cache knows it, or a newer one if the API server has just shown that, or ErrNoRing. It is
+// what a token is judged by.
 func (s *Store) Ring(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
-	e, err := s.read(ctx, s.cache, key)
+	e, err := s.cached(ctx, key, s.clock.Now())
 	return e.ring, err
 }
 
@@ -57,14 +61,18 @@ func (s *Store) Ring(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Key
 // token is signed with: a signer that cannot reach the API server stops before the retirement of its key has run out.
 func (s *Store) Fresh(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
 	now := s.clock.Now()
-	e, err := s.read(ctx, s.cache, key)
-	if err == nil && !e.heard.IsZero() && now.Sub(e.heard) < s.staleness/2 {
+	e, err := s.cached(ctx, key, now)
+	if err == nil && s.isFresh(e, now) {
 		return e.ring, nil
 	}
 	if err != nil && !errors.Is(err, ErrNoRing) {
 		return keyring.Keyring{}, err
 	}
-	if e, err = s.read(ctx, s.live, key); err != nil {
+	secret, err := read(ctx, s.live, key)
+	if err != nil {
+		return keyring.Keyring{}, err
+	}
+	if e, err = s.parse(key, secret); err != nil {
 		return keyring.Keyring{}, err
 	}
 	e.heard = now
@@ -79,27 +87,53 @@ func (s *Store) Forget(uid types.UID) {
 	delete(s.rings, uid)
 }
 
-func (s *Store) read(ctx context.Context, reader client.Reader, key *v1alpha1.SigningKey) (entry, error) {
+// cached reads the cache. Where that lags behind what the API server has shown a short while ago, it counts for nothing.
+func (s *Store) cached(ctx context.Context, key *v1alpha1.SigningKey, now time.Time) (entry, error) {
+	secret, err := read(ctx, s.cache, key)
+	if err != nil {
+		return entry{}, err
+	}
+	if e, ok := s.kept(key.UID); ok && s.isFresh(e, now) && e.isNewerThan(secret) {
+		return e, nil
+	}
+	return s.parse(key, secret)
+}
+
+func (s *Store) isFresh(e entry, now time.Time) bool {
+	return now.Sub(e.heard) < s.staleness/2
+}
+
+func (e entry) isNewerThan(secret *corev1.Secret) bool {
+	order, err := resourceversion.CompareResourceVersion(e.version, secret.ResourceVersion)
+	return err == nil && order > 0 && e.secret == secret.UID
+}
+
+// read returns the Secret of a ring.
+func read(ctx context.Context, reader client.Reader, key *v1alpha1.SigningKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	name := client.ObjectKey{Namespace: key.Namespace, Name: spec.RingSecretName(key)}
 	if err := reader.Get(ctx, name, secret); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			return entry{}, ErrNoRing
+			return nil, ErrNoRing
 		}
-		return entry{}, fmt.Errorf("read ring of SigningKey %s/%s: %w", key.Namespace, key.Name, err)
+		return nil, fmt.Errorf("read ring of SigningKey %s/%s: %w", key.Namespace, key.Name, err)
 	}
 	if secret.Type != v1alpha1.SecretTypeSigningKey || !kube.Owns(key, "SigningKey", secret) {
-		return entry{}, ErrNoRing
+		return nil, ErrNoRing
 	}
-	version := string(secret.UID) + "/" + secret.ResourceVersion
-	if e, ok := s.kept(key.UID); ok && e.version == version {
+	return secret, nil
+}
+
+// parse reads a ring once for each version of its Secret.
+func (s *Store) parse(key *v1alpha1.SigningKey, secret *corev1.Secret) (entry, error) {
+	if e, ok := s.kept(key.UID); ok && e.secret == secret.UID && e.version == secret.ResourceVersion {
 		return e, nil
 	}
 	ring, err := keyring.Decode(secret.Data)
 	if err != nil {
 		return entry{}, fmt.Errorf("%w: %w", ErrNoRing, err)
 	}
-	e := entry{version: version, ring: ring}
+	e := entry{secret: secret.UID, version: secret.ResourceVersion, ring: ring}
 	s.keep(key.UID, e)
 	return e, nil
 }
