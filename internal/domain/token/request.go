@@ -62,7 +62,8 @@ func ParseClaims(raw []byte) (map[string]any, error) {
 	if claims == nil {
 		return map[string]any{}, nil
 	}
-	for name := range claims {
+	// In order, because a message that differs each time is news each time.
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		if registered, ok := registeredAs(name); ok && registered != name {
 			return nil, fmt.Errorf("hold %+q, which some verifiers take for the registered claim %q: rename it", name, registered)
 		} else if ok {

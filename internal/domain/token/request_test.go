@@ -41,6 +41,7 @@ func TestParseClaims(t *testing.T) {
 		"a stray brace":              {raw: `{"a":1}}`, err: `are not a JSON object: more follows the first value`},
 		"nothing but depth":          {raw: strings.Repeat("[", 4096), err: `are not a JSON object: `},
 		"depth inside an object":     {raw: `{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`, want: `{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`},
+		"several registered names":   {raw: `{"sub":1,"nbf":1,"jti":1,"iat":1,"exp":1,"aud":1}`, err: `hold the registered claim "aud", which Keyturn sets: remove it`},
 		"an escaped registered name": {raw: `{"\u0069ss":"x"}`, err: `hold the registered claim "iss", which Keyturn sets: remove it`},
 	}
 	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
