@@ -16,8 +16,9 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-// Owns says whether an object belongs to that owner: it is controlled by it, or it was restored together with an
-// earlier owner of the same kind and name and still carries Keyturn's mark. Anything else is foreign and never touched.
+// Owns says whether an object belongs to that owner: it is controlled by it, or it still carries Keyturn's mark and was
+// restored, either together with an earlier owner of the same kind and name, or without any owner and not marked as another
+// SigningKey's. Anything else is foreign and never touched.
 func Owns(owner client.Object, kind string, object metav1.Object) bool {
 	ref := metav1.GetControllerOf(object)
 	if ref != nil && ref.UID == owner.GetUID() {
@@ -26,7 +27,18 @@ func Owns(owner client.Object, kind string, object metav1.Object) bool {
 	if object.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || object.GetNamespace() != owner.GetNamespace() {
 		return false
 	}
-	return ref == nil || ref.Kind == kind && ref.Name == owner.GetName() && ref.APIVersion == v1alpha1.GroupVersion.String()
+	if ref == nil {
+		return !marksAnother(owner, kind, object.GetLabels())
+	}
+	return ref.Kind == kind && ref.Name == owner.GetName() && ref.APIVersion == v1alpha1.GroupVersion.String()
+}
+
+// marksAnother says whether labels name a SigningKey that is not the owner: a copy of a JWKS has no owner in its namespace,
+// where a SigningKey of the same name can live.
+func marksAnother(owner client.Object, kind string, labels map[string]string) bool {
+	name, named := labels[v1alpha1.LabelSigningKey]
+	itself := kind == "SigningKey" && name == owner.GetName() && labels[v1alpha1.LabelSigningKeyNamespace] == owner.GetNamespace()
+	return named && !itself
 }
 
 // OwnerReference makes an owner the controller of an object, so that the garbage collector removes it with the owner. It

@@ -37,12 +37,15 @@ func ReasonOf(err error) string {
 }
 
 // MessageOf is the message to show for an error: that of its Problem; of any other only the class of the API server's
-// answer, because the answer itself can quote what was written.
+// answer, if it is one, because the answer itself can quote what was written.
 func MessageOf(err error) string {
 	if problem := new(ProblemError); errors.As(err, &problem) {
 		return problem.Message
 	}
-	return fmt.Sprintf("a call to the API server failed (%s) and is repeated", apierrors.ReasonForError(err))
+	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {
+		return fmt.Sprintf("a call to the API server failed (%s) and is repeated", reason)
+	}
+	return "an attempt failed and is repeated: the operator's log tells why"
 }
 
 // Note shortens a message to what an event may say.

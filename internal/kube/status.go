@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -31,12 +32,11 @@ func Instant(t time.Time) *metav1.Time {
 	return &metav1.Time{Time: t.Truncate(time.Second).Local()}
 }
 
-// Condition sets one condition, keeping its last transition if its status stays the same.
+// Condition sets one condition, keeping its last transition if its status stays the same. A message is cut to what the API
+// takes, and to UTF-8, or it would be read back as another and written again.
 func Condition(conditions *[]metav1.Condition, c metav1.Condition, now time.Time) {
 	const longest = 32768
-	if len(c.Message) > longest {
-		c.Message = c.Message[:longest]
-	}
+	c.Message = strings.ToValidUTF8(c.Message[:min(len(c.Message), longest)], "")
 	c.LastTransitionTime = *Instant(now)
 	meta.SetStatusCondition(conditions, c)
 }
