@@ -1,7 +1,6 @@
 package rotation
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -206,7 +205,6 @@ func (a *advance) ensureActive() error {
 		}
 		i = 0
 	}
-	a.ring.RotateRequest = cmp.Or(a.policy.RotateRequest, a.ring.RotateRequest)
 	a.activate(&a.ring.Keys[i])
 	return nil
 }
