@@ -23,7 +23,7 @@ func TestKubeconfigs(t *testing.T) {
 		groups []string
 	}{
 		"the administrator may do everything":         {path: l.kubeconfig(), user: "admin", groups: []string{"system:masters"}},
-		"the operator has only what roles give to it": {path: l.operatorKubeconfig(), user: "keyturn"},
+		"the operator has only what roles give to it": {path: l.operatorKubeconfig(), user: operatorUser},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := readKubeconfig(t, test.path)

@@ -99,7 +99,7 @@ func admissionReady(l layout) func(context.Context) error {
 		if err == nil {
 			return errors.New("the webhooks do not judge SigningKeys yet")
 		}
-		if !strings.Contains(err.Error(), "denied the request") {
+		if !strings.Contains(err.Error(), "spec.tokens.rules") {
 			return err
 		}
 		return nil
