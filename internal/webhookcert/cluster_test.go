@@ -45,7 +45,12 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 // start runs a replica until the test ends, which searches what it logged for keys.
 func (c *cluster) start(options Options) *Manager {
 	c.t.Helper()
-	manager, err := New(c.counted(), clock.RealClock{}, options)
+	return c.startWith(clock.RealClock{}, options)
+}
+
+func (c *cluster) startWith(clk clock.Clock, options Options) *Manager {
+	c.t.Helper()
+	manager, err := New(c.counted(), clk, options)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -6,6 +6,9 @@
 // the API servers have had time to learn it, and an old one stays in the bundle until it expires, so that every certificate
 // that any replica may still serve is verified by every bundle that any API server may still hold.
 //
+// Whoever deletes the Secret, or the authorities in it, withdraws trust in them: the next pass makes new ones and injects those
+// alone, and for the moment until API servers and replicas have followed, calls may be refused.
+//
 // A pass reads both objects, decides (Decide is pure), writes, and replaces the certificate in memory. Passes are caused by the
 // instant that the last decision named, by a watch of either object, and by a backoff after errors: a settled cluster costs
 // no request.

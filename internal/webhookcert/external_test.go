@@ -45,6 +45,13 @@ func TestAnExternalCertificateIsReadFollowedAndNeverWritten(t *testing.T) {
 		}
 		pause(time.Second)
 		mustNotBeReady(t, manager, "unknown authority")
+		half := c.configuration()
+		half.Webhooks[0].ClientConfig.CABundle = first.Data[authoritiesEntry]
+		if err := c.Update(t.Context(), half); err != nil {
+			t.Fatal(err)
+		}
+		pause(time.Second)
+		mustNotBeReady(t, manager, "unknown authority")
 		c.setBundle(first.Data[authoritiesEntry])
 		pause(time.Second)
 		mustBeReady(t, c, manager)
@@ -77,5 +84,18 @@ func TestAnExternalCertificateThatCannotBeReadIsReported(t *testing.T) {
 		c := newCluster(t, testConfiguration(), broken)
 		manager := c.start(externalOptions())
 		mustNotBeReady(t, manager, "secret keyturn-system/keyturn-webhook-cert: read tls.crt and tls.key: tls: failed to find any PEM data")
+	})
+}
+
+func TestACertificateForOtherNamesIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secret := issued(t, clock.RealClock{}.Now())
+		c := newCluster(t, testConfiguration(), secret)
+		c.setBundle(secret.Data[authoritiesEntry])
+		options := externalOptions()
+		options.Names = append(options.Names, "webhook.example.org")
+		manager := c.start(options)
+		mustNotBeReady(t, manager, "not webhook.example.org")
+		mustBeReady(t, c, c.start(externalOptions()))
 	})
 }

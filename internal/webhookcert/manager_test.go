@@ -2,6 +2,7 @@ package webhookcert
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +11,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
+
+// Every replica has to serve, so none may wait to be elected.
+var _ manager.LeaderElectionRunnable = (*Manager)(nil)
+
+func TestEveryReplicaRuns(t *testing.T) {
+	if (&Manager{}).NeedLeaderElection() {
+		t.Error("only the leader would have a certificate")
+	}
+}
 
 func TestAnEmptyClusterGetsACertificateThatEveryWebhookTrusts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -87,6 +98,30 @@ func TestCertificatesAreRenewedForMonthsWithoutAFailedCall(t *testing.T) {
 		if got := len(parseBundle(c.secret().Data[authoritiesEntry])); got != 2 {
 			t.Errorf("the bundle holds %d authorities, want the present one and its predecessor", got)
 		}
+	})
+}
+
+// suspended is a clock whose timers did not run for a while.
+type suspended struct {
+	clock.RealClock
+	missed atomic.Int64
+}
+
+func (s *suspended) Now() time.Time { return s.RealClock.Now().Add(time.Duration(s.missed.Load())) }
+
+func TestAMachineThatWasSuspendedRenewsSoonAfterItWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, testConfiguration())
+		clk := &suspended{}
+		manager := c.startWith(clk, testOptions())
+		pause(time.Minute)
+		first := c.secret()
+		clk.missed.Store(int64(25 * day))
+		pause(longestTimer)
+		if cmp.Equal(first.Data[corev1.TLSCertKey], c.secret().Data[corev1.TLSCertKey]) {
+			t.Error("a certificate that fell due five days ago was not renewed")
+		}
+		mustServe(t, manager, c.secret())
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 //   - renewAuthority without the older authorities: the bundle loses what replicas still serve;
 //   - pass reading the Secret before the configuration, or inject without the optimistic lock: a slow replica takes a new CA
 //     out of the bundle;
+//   - pass counting a sighting from before its write: the propagation of a slow write is cut short;
 //   - validity without backdating: a slow clock refuses what is new;
 //   - renewal at the whole of a certificate's life: a late replica serves what has expired.
 func TestEveryCallIsVerifiedThroughEveryRenewal(t *testing.T) {

@@ -2,20 +2,17 @@ package webhookcert
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"slices"
 	"time"
 
-	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // A world is one API server's objects and two replicas that run the real passes over them. Nobody tells a replica of a change:
@@ -78,8 +75,6 @@ func newWorld(t *rapid.T) *world {
 	}
 	return w
 }
-
-func (w *world) context() context.Context { return log.IntoContext(w.Context(), logr.Discard()) }
 
 func testConfiguration() *admissionregistrationv1.ValidatingWebhookConfiguration {
 	url := "https://127.0.0.1/validate"
@@ -175,7 +170,7 @@ func (w *world) disturb() {
 // pass runs one pass and what Start makes of its outcome.
 func (w *world) pass(r *replica) {
 	r.inPass = true
-	result, err := r.pass(w.context())
+	result, err := r.pass(w.Context())
 	r.inPass = false
 	r.due = result.next.Add(-r.clock.(skewed).by)
 	r.latest = r.due.Add(lateness)
