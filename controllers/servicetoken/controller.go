@@ -63,8 +63,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		For(&v1alpha1.ServiceToken{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&corev1.Secret{}).
-		Watches(&v1alpha1.SigningKey{}, urgentFirst(r.tokensOfKey), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Secret{}, urgentFirst(r.tokensOfRing)).
+		Watches(&v1alpha1.SigningKey{}, r.urgentFirst(r.tokensOfKey), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Secret{}, r.urgentFirst(r.tokensOfRing)).
 		Watches(namespace, handler.EnqueueRequestsFromMapFunc(r.tokensIn), builder.OnlyMetadata,
 			builder.WithPredicates(predicate.LabelChangedPredicate{}))
 	if r.Wake != nil {
