@@ -157,12 +157,13 @@ func (lose) happen(w *world) {
 	w.signing(false)
 }
 
-// rewind puts back a Secret that was stored some changes ago, under the policy of today, once.
+// rewind puts back a Secret that was stored some changes ago, under the policy of today, once. It is older than the one
+// that the status tells of: an operator that crashes before it has reported leaves nothing to tell them by.
 type rewind struct{ Back int }
 
 func (e rewind) happen(w *world) {
 	at := len(w.past) - 1 - e.Back
-	if at < 0 || w.past[at].edits != w.edits {
+	if at < 0 || w.past[at].edits != w.edits || w.past[at].ring.Generation >= w.status.Generation {
 		return
 	}
 	w.restore(w.past[at])

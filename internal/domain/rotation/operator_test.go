@@ -246,8 +246,6 @@ func (p *pass) record(d decision) {
 		if d.has(rotation.Revoked, k.id) {
 			k.revoked, k.skew = true, w.real().skew
 		}
-		// An older ring that nothing gave away takes a key that has signed for one that never did.
-		k.lost = k.lost || d.has(rotation.Discarded, k.id)
 		_, kept := d.out.Ring.Key(k.id)
 		k.excused = k.excused || p.recovered && k.revoked && !p.view.status.IsDenied(k.id)
 		if p.recovered && !kept && !d.has(rotation.Removed, k.id) {

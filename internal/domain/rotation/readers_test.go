@@ -76,10 +76,10 @@ func (c *configMap) read(until time.Time, h habits) {
 	c.held = slices.DeleteFunc(c.held, func(s *holding) bool { return !s.inUse(until.Add(-forgotten)) })
 }
 
-// hurry brings everything that is on its way to its readers as fast as copies travel now.
+// hurry lets nobody read from now on what is older than copies travel now.
 func (c *configMap) hurry(now time.Time, h habits) {
 	for _, s := range c.held {
-		if soon := now.Add(h.propagation); !s.until.IsZero() && soon.Before(s.seen) {
+		if soon := latest(now, s.until.Add(h.propagation)); !s.until.IsZero() && soon.Before(s.seen) {
 			s.seen = soon
 		}
 	}
