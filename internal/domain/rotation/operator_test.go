@@ -155,10 +155,11 @@ func (p *pass) recover() {
 	p.recovered = true
 }
 
-// longestKnown is the longest life of a token that the status tells of, with what an earlier policy added to it.
+// longestKnown is the longest life of a token that was ever lawful, with what an earlier policy added to it: whoever
+// recovers a ring is trusted to know.
 func (w *world) longestKnown(p rotation.Policy) time.Duration {
 	longest := p.LongestToken
-	for _, k := range w.status.Keys {
+	for _, k := range slices.Concat(w.status.Keys, w.past[len(w.past)-1].ring.Keys) {
 		longest = max(longest, k.LongestToken+max(0, k.Margin-p.Margin()))
 	}
 	return longest
