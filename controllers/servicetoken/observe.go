@@ -31,13 +31,16 @@ type world struct {
 	// compact is the token that the Secret shall hold, and says is what it says; nil if there is none that verifies.
 	compact *jose.Compact
 	says    *jose.Token
+	// orphan is what the Secret's token says of itself if its key is not in the ring; nil otherwise. It is believed only so far
+	// as to tell why it must go.
+	orphan *jose.Token
 
 	request token.Request
 	// refused is why the key's policy refuses the token; nil if it does not.
 	refused error
 
 	// cause is why a token was issued in this pass; empty if none was.
-	cause string
+	cause token.Cause
 	// withdrawn says that a token was taken away in this pass.
 	withdrawn bool
 	next      time.Time
@@ -127,8 +130,12 @@ func (w *world) readToken() {
 	}
 	compact := jose.NewCompact(string(w.secret.Data[v1alpha1.SecretKeyToken]))
 	says, err := jose.Verify(compact.Reveal(), w.ring.Public())
-	if err != nil {
+	if err == nil {
+		w.compact, w.says = &compact, &says
 		return
 	}
-	w.compact, w.says = &compact, &says
+	says, err = jose.Parse(compact.Reveal())
+	if _, known := w.ring.Ring().Key(says.KeyID); err == nil && !known {
+		w.orphan = &says
+	}
 }

@@ -1,6 +1,7 @@
 package servicetoken
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -23,7 +24,7 @@ func (r *Reconciler) renew(ctx context.Context, t *v1alpha1.ServiceToken) (*worl
 	}
 	now := r.Clock.Now()
 	keys := token.Keys{Ring: w.ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
-	decision := token.Judge(w.request, w.says, keys, now)
+	decision := token.Judge(w.request, cmp.Or(w.says, w.orphan), keys, now)
 	switch {
 	case decision.Action == token.Withdraw:
 		return w, r.withdraw(ctx, w)
@@ -55,7 +56,7 @@ func (r *Reconciler) withdrawIfEnded(ctx context.Context, w *world, problem erro
 var errRingFollows = errors.New("the ring does not follow the spec yet")
 
 // issue signs a token with a ring that the API server has confirmed a short while ago.
-func (r *Reconciler) issue(ctx context.Context, w *world, cause string, now time.Time) error {
+func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now time.Time) error {
 	ring, err := r.Rings.Fresh(ctx, w.key)
 	if errors.Is(err, ringstore.ErrNoRing) {
 		return notReady(w.key)

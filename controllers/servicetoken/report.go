@@ -33,7 +33,7 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	}
 	if w.cause != "" {
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",
-			"token %s was issued with key %s: %s", w.says.ID, w.says.KeyID, w.cause)
+			"token %s was issued with key %s: %s", w.says.ID, w.says.KeyID, w.cause.Words())
 	}
 	if w.withdrawn {
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonWithdrawn, "Withdraw", "%s", kube.MessageOf(problem))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -123,22 +124,23 @@ func TestALostRingKeepsItsTokensVerifying(t *testing.T) {
 				t.Errorf("a token that is out no longer verifies: %v", err)
 			}
 			w.must(w.verifies(ns, "cart", "shop"))
-			w.eventually("a Warning event", func() error { return w.hasEvent(ns, v1alpha1.ReasonRingLost) })
+			w.eventually("a Warning event", func() error { return w.hasEvent(ns, v1alpha1.ReasonRingLost, "shop", "") })
 		})
 	}
 }
 
-func (w *world) hasEvent(ns, reason string) error {
+// hasEvent says whether an object has had an event with that reason whose note says so.
+func (w *world) hasEvent(ns, reason, object, note string) error {
 	var list corev1.EventList
 	if err := w.c.List(w.t.Context(), &list, client.InNamespace(ns)); err != nil {
 		return err
 	}
 	for _, e := range list.Items {
-		if e.Reason == reason {
+		if e.Reason == reason && e.InvolvedObject.Name == object && strings.Contains(e.Message, note) {
 			return nil
 		}
 	}
-	return fmt.Errorf("no event %s among %d", reason, len(list.Items))
+	return fmt.Errorf("no event %s of %s says %q among %d", reason, object, note, len(list.Items))
 }
 
 func TestWhatIsForeignIsNeverTouched(t *testing.T) {

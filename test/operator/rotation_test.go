@@ -204,6 +204,7 @@ func TestARevokedKeyVerifiesNowhere(t *testing.T) {
 			}
 			return w.verifies(ns, name, "shop")
 		})
+		w.eventually("its event says why", func() error { return w.hasEvent(ns, v1alpha1.ReasonIssued, name, "its key was revoked") })
 	}
 	w.settles(ns, "shop", "the revoked key is denied", func(s map[v1alpha1.KeyState][]string) bool {
 		return slices.Equal(s[v1alpha1.KeyRevoked], []string{bad})

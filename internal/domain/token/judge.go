@@ -26,8 +26,8 @@ const (
 // Decision is what was decided.
 type Decision struct {
 	Action Action
-	// Cause says why a token is issued, in words for an event; it holds no claim's value.
-	Cause string
+	// Cause is why a token is issued, for Issue.
+	Cause Cause
 	// Next is when to look again if nothing else happens, for Keep; the zero time means never.
 	Next time.Time
 }
@@ -44,21 +44,21 @@ func (k Keys) IsRevoked(id string) bool {
 	return slices.Contains(k.Revoked, id) || k.Ring.IsDenied(id)
 }
 
-// Judge decides what becomes of the token at hand. A nil token means that there is none, or that it does not verify
-// with the keys of the ring.
+// Judge decides what becomes of the token at hand. A nil token means that there is none, or that the key of the ring that
+// it names does not verify it. One whose key is not in the ring is never kept, whatever it says.
 func Judge(r Request, have *jose.Token, keys Keys, now time.Time) Decision {
 	if r.ended(now) {
 		return Decision{Action: Withdraw}
 	}
 	if have == nil {
-		return Decision{Action: Issue, Cause: "no valid token was there"}
+		return Decision{Action: Issue, Cause: Missing}
 	}
 	if cause := r.fault(*have, keys, now); cause != "" {
 		return Decision{Action: Issue, Cause: cause}
 	}
 	due := r.RenewalTime(have.IssuedAt, have.Expiry)
 	if !now.Before(due) {
-		return Decision{Action: Issue, Cause: "the token was due for renewal"}
+		return Decision{Action: Issue, Cause: Renewal}
 	}
 	return Decision{Action: Keep, Next: due}
 }
@@ -69,21 +69,21 @@ func (r Request) ended(now time.Time) bool {
 }
 
 // fault says why the token at hand must be replaced before its renewal is due, or nothing.
-func (r Request) fault(have jose.Token, keys Keys, now time.Time) string {
+func (r Request) fault(have jose.Token, keys Keys, now time.Time) Cause {
 	key, known := keys.Ring.Key(have.KeyID)
 	switch {
 	case keys.IsRevoked(have.KeyID):
-		return "its key was revoked"
+		return KeyRevoked
 	case !known:
-		return "its key is no longer published"
+		return KeyUnpublished
 	case key.State == rotation.Retired && have.Expiry.After(key.RemoveAfter()):
-		return "its key will leave the published set before it expires"
+		return KeyLeaving
 	case have.Type != r.Type:
-		return "the profile changed"
+		return ProfileChanged
 	case have.IssuedAt.After(now.Add(r.Skew + time.Second)):
-		return "it was issued in the future"
+		return IssuedInFuture
 	case !r.says(have):
-		return "the claims or the duration changed"
+		return ClaimsChanged
 	default:
 		return ""
 	}

@@ -18,8 +18,8 @@ const renewal = 37 * time.Minute
 func TestJudge(t *testing.T) {
 	keep := token.Decision{Action: token.Keep, Next: at(renewal)}
 	withdraw := token.Decision{Action: token.Withdraw}
-	due := issue("the token was due for renewal")
-	changed := issue("the claims or the duration changed")
+	due := issue(token.Renewal)
+	changed := issue(token.ClaimsChanged)
 	cases := map[string]struct {
 		given func(t *testing.T, w *world)
 		want  token.Decision
@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 		"a token is kept up to the instant of renewal":  {now(renewal - 1), keep},
 		"a token is replaced at the instant of renewal": {now(renewal), due},
 		"a token that expired long ago is replaced":     {now(100 * time.Hour), due},
-		"a missing token is issued":                     {func(_ *testing.T, w *world) { w.have = nil }, issue("no valid token was there")},
+		"a missing token is issued":                     {func(_ *testing.T, w *world) { w.have = nil }, issue(token.Missing)},
 		"a token is judged by what it says, not by its form": {func(t *testing.T, w *world) {
 			w.have = w.signers.sign(t, w.active, "JWT", fmt.Appendf(nil, `{ "tags" : ["\u0061","b"], "sub":%q,
 				"level":3,"jti":"id","aud":["https://api.example","b"],"iss":"https://issuer.example","iat":%d,"nbf":%d,"exp":%d}`,
@@ -40,7 +40,7 @@ func TestJudge(t *testing.T) {
 		"a request ended long ago withdraws":                  {steps(now(100*time.Hour), ends(time.Hour)), withdraw},
 		"an ended request withdraws also a revoked token":     {steps(revokedBySpec, ends(10*time.Minute)), withdraw},
 		"a request that ends within this second gets nothing": {steps(none, now(10*time.Minute+999*time.Millisecond), ends(10*time.Minute)), withdraw},
-		"a request that ends in a second gets a last token":   {steps(none, ends(10*time.Minute+time.Second)), issue("no valid token was there")},
+		"a request that ends in a second gets a last token":   {steps(none, ends(10*time.Minute+time.Second)), issue(token.Missing)},
 		"a token that ends with its request stays to the end": {
 			steps(ends(time.Hour), reissued, now(59*time.Minute)),
 			token.Decision{Action: token.Keep, Next: at(time.Hour)},
@@ -49,20 +49,20 @@ func TestJudge(t *testing.T) {
 		"a key revoked in the ring": {func(_ *testing.T, w *world) {
 			w.keys.Ring.Keys = w.keys.Ring.Keys[1:]
 			w.keys.Ring.Denied = []rotation.Denial{{ID: w.active}}
-		}, issue("its key was revoked")},
-		"a key that the spec revokes before the ring does": {revokedBySpec, issue("its key was revoked")},
+		}, issue(token.KeyRevoked)},
+		"a key that the spec revokes before the ring does": {revokedBySpec, issue(token.KeyRevoked)},
 		"another key's revocation":                         {func(_ *testing.T, w *world) { w.keys.Revoked = []string{w.retired} }, keep},
-		"a key in no ring":                                 {signedBy(func(w *world) string { return w.unknown }), issue("its key is no longer published")},
+		"a key in no ring":                                 {signedBy(func(w *world) string { return w.unknown }), issue(token.KeyUnpublished)},
 		"a Retired key that stays past the expiry":         {signedBy(func(w *world) string { return w.retired }), keep},
 		"a Retired key that leaves with the expiry": {
 			steps(signedBy(func(w *world) string { return w.retired }), retiredSince(-7*time.Minute)), keep,
 		},
 		"a Retired key that leaves before the expiry": {
 			steps(signedBy(func(w *world) string { return w.retired }), retiredSince(-7*time.Minute-time.Second)),
-			issue("its key will leave the published set before it expires"),
+			issue(token.KeyLeaving),
 		},
 
-		"another profile":   {asks(func(r *token.Request) { r.Type = token.TypeAccessToken }), issue("the profile changed")},
+		"another profile":   {asks(func(r *token.Request) { r.Type = token.TypeAccessToken }), issue(token.ProfileChanged)},
 		"another issuer":    {asks(func(r *token.Request) { r.Issuer = "https://other.example" }), changed},
 		"another subject":   {asks(func(r *token.Request) { r.Subject = "system:serviceaccount:shop:desk" }), changed},
 		"one more audience": {asks(func(r *token.Request) { r.Audiences = append(r.Audiences, "c") }), changed},
@@ -95,7 +95,7 @@ func TestJudge(t *testing.T) {
 		"an end removed behind the expiry": {steps(ends(2*time.Hour), reissued, endless), keep},
 
 		"a token from a clock that is ahead by the skew": {now(-61 * time.Second), keep},
-		"a token from the future":                        {now(-61*time.Second - 1), issue("it was issued in the future")},
+		"a token from the future":                        {now(-61*time.Second - 1), issue(token.IssuedInFuture)},
 		"a token that an application signed without exp": {func(t *testing.T, w *world) {
 			w.have = w.signers.sign(t, w.active, "JWT", []byte(`{"iss":"https://issuer.example"}`))
 		}, changed},
@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func issue(cause string) token.Decision { return token.Decision{Action: token.Issue, Cause: cause} }
+func issue(cause token.Cause) token.Decision { return token.Decision{Action: token.Issue, Cause: cause} }
 
 func steps(each ...func(*testing.T, *world)) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
