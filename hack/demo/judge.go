@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/test/verifier"
 )
 
 // seeToken notes a token that appeared in a Secret.
@@ -16,7 +17,7 @@ func (o *observer) seeToken(secret *corev1.Secret) {
 	if compact == "" {
 		return
 	}
-	parsed, err := jwt.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA})
+	parsed, err := verifier.Parse(compact)
 	if err != nil {
 		o.fail(secret.Name, err)
 		return
@@ -36,7 +37,7 @@ func (o *observer) seeToken(secret *corev1.Secret) {
 }
 
 // judge lets every verifier judge every live token.
-func (o *observer) judge(now time.Time) {
+func (o *observer) judge(ctx context.Context, now time.Time) {
 	for id, token := range o.tokens {
 		if !now.Before(token.expires) {
 			delete(o.tokens, id)
@@ -44,8 +45,8 @@ func (o *observer) judge(now time.Time) {
 		}
 		for _, v := range o.judges[token.issuer] {
 			o.total.verifications++
-			if err := v.verify(now, token.compact); err != nil {
-				o.fail("a verifier that "+v.habit, err)
+			if err := v.Verify(ctx, now, token.compact); err != nil {
+				o.fail("a verifier that "+v.Habit, err)
 			}
 		}
 	}

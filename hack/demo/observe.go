@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/test/verifier"
 )
 
 // total is what the demo saw. Its text is the last line.
@@ -39,7 +40,7 @@ type observer struct {
 
 	rings   map[string]ring
 	sources map[string]*source
-	judges  map[string][]*verifier
+	judges  map[string][]*verifier.Verifier
 	tokens  map[string]live
 }
 
@@ -55,7 +56,7 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 	o := &observer{
 		out: out, clock: wall, start: wall.Now(),
 		rings: map[string]ring{}, sources: map[string]*source{},
-		judges: map[string][]*verifier{}, tokens: map[string]live{},
+		judges: map[string][]*verifier.Verifier{}, tokens: map[string]live{},
 	}
 	changes, stop, err := follow(ctx, api, &v1alpha1.SigningKeyList{}, &corev1.SecretList{}, &corev1.ConfigMapList{})
 	if err != nil {
@@ -75,7 +76,7 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 			}
 			o.see(object)
 		case <-judge.C():
-			o.judge(o.clock.Now())
+			o.judge(ctx, o.clock.Now())
 		case <-count.C():
 			o.say("", "%d rotations, %d tokens issued, %d verifications, %d failures",
 				o.total.rotations, o.total.tokens, o.total.verifications, o.total.failures)
@@ -137,7 +138,7 @@ func (o *observer) see(object client.Object) {
 func (o *observer) sourceOf(issuer string) *source {
 	if o.sources[issuer] == nil {
 		o.sources[issuer] = &source{}
-		o.judges[issuer] = verifiers(o.sources[issuer])
+		o.judges[issuer] = verifiers(issuer, o.sources[issuer])
 	}
 	return o.sources[issuer]
 }

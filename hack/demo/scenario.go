@@ -25,6 +25,7 @@ const (
 	longestToken = 12 * time.Second
 
 	namespace = "keyturn-demo"
+	audience  = "https://api.demo.example"
 )
 
 func newScheme() *runtime.Scheme {
@@ -55,7 +56,7 @@ func serviceToken(name, key string, life time.Duration) *v1alpha1.ServiceToken {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.ServiceTokenSpec{
 			SigningKeyRef:      v1alpha1.SigningKeyReference{Name: key},
-			ServiceAccountName: name, Audiences: []v1alpha1.Audience{"https://api.demo.example"},
+			ServiceAccountName: name, Audiences: []v1alpha1.Audience{audience},
 			Duration: seconds(life),
 		},
 	}
