@@ -10,7 +10,7 @@ LOCAL = .cache/bin/local
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-		printf '  make %-10s %s\n' "$$target" "$$text"; done
+		printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
 demo: launcher ## Watch keys rotate and tokens stay valid, on a real API server (DURATION=90s)
@@ -28,6 +28,21 @@ down: launcher ## Stop the local control plane
 .PHONY: status
 status: launcher ## Tell what of the local control plane runs, and how to use it
 	@$(LOCAL) status
+
+# A real cluster
+
+# INSTALL=yes lets cluster-up install Debian packages that are missing.
+INSTALL ?=
+
+CLUSTER = .cache/bin/cluster
+
+.PHONY: cluster-up
+cluster-up: cluster-launcher ## Start a real cluster of one node (root on Linux; INSTALL=yes installs what is missing)
+	@$(CLUSTER) up $(if $(filter yes,$(INSTALL)),--install)
+
+.PHONY: cluster-down
+cluster-down: cluster-launcher ## Stop the real cluster, and remove all that it left but its logs
+	@$(CLUSTER) down
 
 .PHONY: binaries
 binaries: launcher ## Build the local control plane's programs (once, about ten minutes)
@@ -55,6 +70,10 @@ test: launcher ## Run all tests, on a real API server and with the race detector
 .PHONY: clean
 clean: down ## Stop the local control plane, remove all it left and what was built, except the control plane's programs
 	rm -rf .run bin dist .cache/bin
+
+.PHONY: cluster-launcher
+cluster-launcher: launcher
+	@$(LOCAL) build $(CLUSTER) ./hack/cluster
 
 .PHONY: launcher
 launcher:

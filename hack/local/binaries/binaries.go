@@ -1,6 +1,8 @@
-// Package binaries provides the programs of the control plane: etcd, kube-apiserver, kube-controller-manager and kubectl.
+// Package binaries provides the programs of Kubernetes: those of a control plane (etcd, kube-apiserver,
+// kube-controller-manager and kubectl), and those that a node needs besides (kubelet, kube-proxy, kube-scheduler and CoreDNS).
 //
-// They are built from the Go module in hack/kubernetes, once, because no other download than Go modules is needed that way.
+// They are built from the Go modules in hack/kubernetes and hack/coredns, once, because no other download than Go modules is
+// needed that way.
 package binaries
 
 import (
@@ -10,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/keyturn/keyturn/hack/local/lockfile"
 )
 
 // The names of the programs.
@@ -20,9 +20,13 @@ const (
 	APIServer         = "kube-apiserver"
 	ControllerManager = "kube-controller-manager"
 	Kubectl           = "kubectl"
+	Scheduler         = "kube-scheduler"
+	Kubelet           = "kubelet"
+	Proxy             = "kube-proxy"
+	CoreDNS           = "coredns"
 )
 
-// Ensure returns the folder that holds the programs.
+// Ensure returns the folder that holds the programs of the control plane.
 //
 // When assets, the value of KUBEBUILDER_ASSETS, is not empty, it is that folder and nothing is built. It must hold etcd,
 // kube-apiserver and kubectl, as envtest wants; kube-controller-manager may be missing there, because the usual envtest
@@ -32,6 +36,16 @@ func Ensure(ctx context.Context, root, assets string, progress io.Writer) (strin
 	if assets != "" {
 		return given(assets)
 	}
+	return ensure(ctx, root, pin.controlPlane, progress)
+}
+
+// EnsureNode returns the folder that holds the programs of a node. They are built below the folder root of the repository,
+// unless that was done before, and progress hears about it.
+func EnsureNode(ctx context.Context, root string, progress io.Writer) (string, error) {
+	return ensure(ctx, root, pin.node, progress)
+}
+
+func ensure(ctx context.Context, root string, choose func(pin) set, progress io.Writer) (string, error) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
 		return "", fmt.Errorf("find the repository: %w", err)
@@ -40,21 +54,7 @@ func Ensure(ctx context.Context, root, assets string, progress io.Writer) (strin
 	if err != nil {
 		return "", err
 	}
-	lock, err := lockfile.Acquire(ctx, filepath.Join(absolute, ".cache", "kubernetes", "lock"), func(holder string) {
-		_, _ = fmt.Fprintf(progress, "waiting for process %s, which builds the control plane\n", holder)
-	})
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = lock.Release() }() // The end of the process releases it at the latest.
-
-	if pin.built() {
-		return pin.folder(), nil
-	}
-	if err := pin.build(ctx, progress); err != nil {
-		return "", err
-	}
-	return pin.folder(), nil
+	return choose(pin).ensure(ctx, pin.lock(), progress)
 }
 
 // Has tells whether the folder holds the program.

@@ -24,10 +24,10 @@ func install(ctx context.Context, p plan) error {
 		return err
 	}
 
-	kubectl := kubectl{layout: p.layout}
+	kubectl := p.layout.client()
 	namespace := newObject("v1", "Namespace", "", operatorNamespace)
 	for _, objects := range [][]object{{namespace}, definitions, bindRoles(roles), webhooks} {
-		if err := kubectl.apply(ctx, objects); err != nil {
+		if err := kubectl.Apply(ctx, objects); err != nil {
 			return fmt.Errorf("install into the cluster: %w", err)
 		}
 	}

@@ -2,34 +2,20 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/keyturn/keyturn/hack/local/binaries"
 	"github.com/keyturn/keyturn/hack/local/process"
 )
 
-// logTail is how many of its last lines speak for a program that has died.
-const logTail = 15
-
 // launch starts one program after the other, each when those that it needs are ready. The death of any ends the wait.
 func launch(ctx context.Context, p plan, withOperator bool, out io.Writer) (state, error) {
-	ctx, died := context.WithCancelCause(ctx)
-	defer died(nil)
+	ctx, watched, stop := process.Watch(ctx)
+	defer stop()
 	started := state{Ports: p.ports}
 	start := func(program process.Program) error {
-		daemon, err := process.Start(ctx, program)
-		if err != nil {
-			return err
-		}
 		started.Components = append(started.Components, program.Name)
-		go func() {
-			<-daemon.Exited()
-			died(obituary(daemon))
-		}()
-		return nil
+		return watched(program)
 	}
 
 	if err := launchServer(ctx, p, start, out); err != nil {
@@ -48,7 +34,7 @@ func launch(ctx context.Context, p plan, withOperator bool, out io.Writer) (stat
 			return state{}, err
 		}
 	}
-	return started, ready(ctx, p.layout, started, startTimeout)
+	return started, answers(ctx, p.layout, started, startTimeout)
 }
 
 func launchServer(ctx context.Context, p plan, start func(process.Program) error, out io.Writer) error {
@@ -62,7 +48,7 @@ func launchServer(ctx context.Context, p plan, start func(process.Program) error
 	if err := start(p.apiServer()); err != nil {
 		return err
 	}
-	return serverQuestion(p.layout).wait(ctx, p.layout, startTimeout)
+	return serverQuestion(p.layout).Wait(ctx, startTimeout)
 }
 
 func launchControllerManager(p plan, start func(process.Program) error, out io.Writer) error {
@@ -73,18 +59,4 @@ func launchControllerManager(p plan, start func(process.Program) error, out io.W
 	}
 	say(out, "Starting kube-controller-manager.")
 	return start(p.controllerManager())
-}
-
-func obituary(daemon *process.Daemon) error {
-	return withLog(fmt.Errorf("%s has ended: %s", daemon.Name, daemon.Status()), daemon.LogFile)
-}
-
-func withLog(cause error, path string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("%w; its log cannot be read: %w", cause, err)
-	}
-	lines := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
-	lines = lines[max(0, len(lines)-logTail):]
-	return fmt.Errorf("%w; the end of its log %s:\n%s", cause, path, strings.Join(lines, "\n"))
 }

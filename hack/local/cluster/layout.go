@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/keyturn/keyturn/hack/local/kubectl"
 )
 
 // layout knows where everything of a cluster lies.
@@ -25,6 +27,11 @@ func (l layout) run(elements ...string) string {
 
 func (l layout) config(elements ...string) string {
 	return filepath.Join(append([]string{l.root, "config"}, elements...)...)
+}
+
+// client speaks to the cluster as its administrator.
+func (l layout) client() kubectl.Kubectl {
+	return kubectl.Kubectl{Path: l.kubectl(), Kubeconfig: l.kubeconfig(), CacheDir: l.run("kubectl-cache")}
 }
 
 func (l layout) lock() string               { return l.run("lock") }

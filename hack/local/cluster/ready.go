@@ -9,59 +9,16 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/keyturn/keyturn/hack/local/binaries"
+	"github.com/keyturn/keyturn/hack/local/ready"
 )
 
 const (
-	pollInterval = 300 * time.Millisecond
 	// startTimeout is for one step on a slow and busy machine; four seconds are usual for all of them.
 	startTimeout = 2 * time.Minute
 	// answerTimeout is for one question to something that already runs.
 	answerTimeout = 15 * time.Second
 )
-
-// question is what a component must answer before anybody can rely on it.
-type question struct {
-	what      string
-	component string
-	ask       func(context.Context) error
-}
-
-// wait asks again and again. When time has run out it returns the last answer and the end of the component's log.
-func (q question) wait(ctx context.Context, l layout, timeout time.Duration) error {
-	var answer error
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
-		latest := q.ask(ctx)
-		if latest == nil || ctx.Err() == nil { // An answer cut short by the timeout says less than the one before.
-			answer = latest
-		}
-		return latest == nil, nil
-	})
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	default:
-		return withLog(fmt.Errorf("%s was not ready within %s: %w", q.what, timeout, answer), l.log(q.component))
-	}
-}
-
-// serverReady asks all readiness checks of the API server.
-func serverReady(l layout) func(context.Context) error {
-	return func(ctx context.Context) error {
-		return kubectl{layout: l}.run(ctx, nil, "get", "--raw=/readyz", "--request-timeout=5s")
-	}
-}
-
-// accountsReady tells that the controller manager works: it creates this ServiceAccount.
-func accountsReady(l layout) func(context.Context) error {
-	return func(ctx context.Context) error {
-		return kubectl{layout: l}.run(ctx, nil, "get", "serviceaccount/default", "--namespace=default")
-	}
-}
 
 // operatorReady asks the operator's own readiness check.
 func operatorReady(p ports) func(context.Context) error {
@@ -89,13 +46,13 @@ func operatorReady(p ports) func(context.Context) error {
 // compile is refused. Only the webhooks compile rules, so the refusal shows that the API server knows of them.
 func admissionReady(l layout) func(context.Context) error {
 	return func(ctx context.Context) error {
-		kubectl := kubectl{layout: l}
-		if err := kubectl.tryCreate(ctx, probeKey()); err != nil {
+		kubectl := l.client()
+		if err := kubectl.TryCreate(ctx, probeKey()); err != nil {
 			return err
 		}
 		hopeless := probeKey()
 		field(hopeless, "spec")["tokens"] = object{"rules": []object{{"expression": "(", "message": "never"}}}
-		err := kubectl.tryCreate(ctx, hopeless)
+		err := kubectl.TryCreate(ctx, hopeless)
 		if err == nil {
 			return errors.New("the webhooks do not judge SigningKeys yet")
 		}
@@ -112,22 +69,27 @@ func probeKey() object {
 	return key
 }
 
-func serverQuestion(l layout) question {
-	return question{"the API server", binaries.APIServer, serverReady(l)}
+func serverQuestion(l layout) ready.Question {
+	return ready.Question{What: "the API server", LogFile: l.log(binaries.APIServer), Ask: l.client().ServerReady}
 }
 
-// ready waits until everything answers that a user of the cluster relies on.
-func ready(ctx context.Context, l layout, s state, timeout time.Duration) error {
-	for _, question := range []question{
-		serverQuestion(l),
-		{"the controller manager", binaries.ControllerManager, accountsReady(l)},
-		{"the operator", operatorName, operatorReady(s.Ports)},
-		{"the admission of SigningKeys", operatorName, admissionReady(l)},
+// answers waits until everything answers that a user of the cluster relies on.
+func answers(ctx context.Context, l layout, s state, timeout time.Duration) error {
+	for _, question := range []struct {
+		component string
+		what      string
+		ask       func(context.Context) error
+	}{
+		{binaries.APIServer, "the API server", l.client().ServerReady},
+		{binaries.ControllerManager, "the controller manager", l.client().AccountsReady},
+		{operatorName, "the operator", operatorReady(s.Ports)},
+		{operatorName, "the admission of SigningKeys", admissionReady(l)},
 	} {
 		if !s.has(question.component) {
 			continue
 		}
-		if err := question.wait(ctx, l, timeout); err != nil {
+		asked := ready.Question{What: question.what, LogFile: l.log(question.component), Ask: question.ask}
+		if err := asked.Wait(ctx, timeout); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func resume(ctx context.Context, l layout, s state, options Options, out io.Writ
 		return errors.New("a cluster is running, but it was started the other way, with or without the operator: " +
 			"stop it first with `make down`")
 	}
-	if err := ready(ctx, l, s, answerTimeout); err != nil {
+	if err := answers(ctx, l, s, answerTimeout); err != nil {
 		return fmt.Errorf("a cluster is running but does not answer; `make down` and `make up` give a new one: %w", err)
 	}
 	say(out, "The cluster is already running.")

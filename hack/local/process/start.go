@@ -23,6 +23,8 @@ type Program struct {
 	LogFile string
 	// IdentityFile receives the identity of the process, before the program runs.
 	IdentityFile string
+	// Launch starts the command, for programs that start in namespaces of their own; nil is (*exec.Cmd).Start.
+	Launch func(*exec.Cmd) error
 }
 
 // Daemon is a program in a session of its own: neither the end of the launcher nor a Ctrl-C in its terminal reaches it.
@@ -83,7 +85,11 @@ func prepare(ctx context.Context, program Program) (command *exec.Cmd, start fun
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := command.Start(); err != nil {
+	launch := program.Launch
+	if launch == nil {
+		launch = (*exec.Cmd).Start
+	}
+	if err := launch(command); err != nil {
 		return nil, nil, err
 	}
 	return command, func() error {

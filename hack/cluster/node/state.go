@@ -1,0 +1,76 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/keyturn/keyturn/hack/cluster/network"
+	"github.com/keyturn/keyturn/hack/local/process"
+)
+
+// state describes a cluster that came up; it is written last, so a file that is there means a cluster that was complete.
+type state struct {
+	Network network.Plan `json:"network"`
+}
+
+func (s state) write(path string) error {
+	content, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	return writeFile(path, content)
+}
+
+var errNotUp = errors.New("no cluster is up: `make cluster-up` starts one")
+
+// find returns the plan of the cluster that is up.
+func find(ctx context.Context, l layout) (plan, error) {
+	content, err := os.ReadFile(l.state())
+	if err != nil {
+		return plan{}, errNotUp
+	}
+	var described state
+	if err := json.Unmarshal(content, &described); err != nil {
+		return plan{}, errNotUp
+	}
+	identity, err := process.ReadFile(l.identity(machineName))
+	if err != nil {
+		return plan{}, errNotUp
+	}
+	alive, err := identity.Alive(ctx)
+	if err != nil {
+		return plan{}, err
+	}
+	if !alive {
+		return plan{}, errNotUp
+	}
+	return plan{layout: l, network: described.Network, machine: identity.PID}, nil
+}
+
+// isUp tells whether a cluster came up and all of its programs still run.
+func isUp(ctx context.Context, l layout) (bool, error) {
+	if _, err := find(ctx, l); errors.Is(err, errNotUp) {
+		return false, nil
+	}
+	for _, name := range components() {
+		_, alive, err := lookUp(ctx, l, name)
+		if err != nil || !alive {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// lookUp finds the process of a component. A record that cannot be read was never finished, and a process runs only when
+// its record is.
+func lookUp(ctx context.Context, l layout, name string) (identity process.Identity, alive bool, err error) {
+	identity, err = process.ReadFile(l.identity(name))
+	if err != nil {
+		return process.Identity{}, false, nil //nolint:nilerr // See above: no readable record, no process.
+	}
+	alive, err = identity.Alive(ctx)
+	return identity, alive, err
+}
