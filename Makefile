@@ -1,5 +1,8 @@
 # Needs Go, git and make; everything else is built from Go modules.
 
+# What `keyturn --version` says and images and charts are tagged with.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-dev)
+
 # How long the demo runs, as in DURATION=90s; it decides itself when this is empty.
 DURATION ?=
 
@@ -50,7 +53,7 @@ binaries: launcher ## Build the local control plane's programs (once, about ten 
 
 .PHONY: build
 build: ## Build the programs of Keyturn into bin
-	go build -buildvcs=false -o bin/ ./cmd/...
+	go build -buildvcs=false -ldflags='-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 # The race detector needs cgo, and that a C compiler, which this machine may not have.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -66,6 +69,8 @@ test: launcher ## Run all tests, on a real API server and with the race detector
 
 # lint, verify and generate
 -include hack/tools/tools.mk
+# image and dist
+-include hack/release/release.mk
 
 .PHONY: clean
 clean: down ## Stop the local control plane, remove all it left and what was built, except the control plane's programs

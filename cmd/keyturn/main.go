@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/keyturn/keyturn/internal/app"
 )
+
+// version is set by the linker.
+var version = "v0.0.0-dev" //nolint:gochecknoglobals // -ldflags -X sets package variables only
 
 func main() {
 	if err := run(); err != nil {
@@ -27,8 +31,13 @@ func run() error {
 	logging.BindFlags(flags)
 	options := app.DefaultOptions()
 	options.BindFlags(flags)
+	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return err
+	}
+	if *showVersion {
+		fmt.Println(version)
+		return nil
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: keyturn takes flags only, see --help", flags.Arg(0))
@@ -37,6 +46,7 @@ func run() error {
 		return err
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	ctrl.Log.WithName("keyturn").Info("starting", "version", version, "go", runtime.Version())
 	cluster, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
