@@ -18,10 +18,16 @@ $(GOLANGCI_LINT):
 tools: $(CONTROLLER_GEN) $(GOLANGCI_LINT) ## Build the pinned tools into .cache/tools
 
 # Folders that hold nothing but generated files are emptied first, so that what lost its source disappears.
-generate: $(CONTROLLER_GEN) ## Generate deep copies, apply-configurations, CRDs, RBAC and webhook manifests
+generate: $(CONTROLLER_GEN) ## Generate deep copies, apply-configurations, CRDs, RBAC and webhook manifests, and the chart's copies
 	rm -rf api/v1alpha1/applyconfiguration config/crd/bases
 	$(CONTROLLER_GEN) object applyconfiguration crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=keyturn-manager webhook paths=./... output:rbac:dir=config/rbac output:webhook:dir=config/webhook
+	rm -rf charts/keyturn/files/crds
+	mkdir -p charts/keyturn/files
+	cp -R config/crd/bases charts/keyturn/files/crds
+	cp config/rbac/role.yaml charts/keyturn/files/role.yaml
+	cp config/webhook/manifests.yaml charts/keyturn/files/webhook.yaml
+	go run -C hack/release ./valuestable ../../charts/keyturn
 
 fmt: $(GOLANGCI_LINT) ## Format all Go code
 	$(GOLANGCI_LINT) fmt
