@@ -59,13 +59,15 @@ func run(ctx context.Context, arguments []string) error {
 			return errors.New("pid wants a namespace and a pod")
 		}
 		return node.PID(ctx, options, rest[0], rest[1], os.Stdout)
+	case "remains":
+		return node.Remains(ctx, options, os.Stdout)
 	case "machine":
-		others := map[string]string{}
+		view := machine.View{Host: rest[0], Others: map[string]string{}}
 		for _, pair := range rest[1:] {
 			target, source, _ := strings.Cut(pair, "=")
-			others[target] = source
+			view.Others[target] = source
 		}
-		return machine.Run(rest[0], others)
+		return machine.Run(view)
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}

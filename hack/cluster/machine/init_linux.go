@@ -3,7 +3,6 @@ package machine
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,24 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run is the first process of a machine: it gives the machine its view of the files, writes the file Ready into the folder,
-// and reaps orphans until it is told to end.
-//
-// The folder appears as Folder, and other folders under the names that the map gives them. So the machine's paths are
-// short enough for sockets wherever the folder lies, and what Kubernetes and containerd keep in well-known places is in the
-// folder and not on the host.
-func Run(folder string, others map[string]string) error {
+// Run is the first process of a machine. It gives the machine its view of the files, then writes the file Ready into the
+// folder, and reaps orphans until it is told to end.
+func Run(view View) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM, unix.SIGINT)
 	orphans := make(chan os.Signal, 1)
 	signal.Notify(orphans, unix.SIGCHLD)
-	others = maps.Clone(others)
-	others[Folder] = folder
-	if err := arrange(others); err != nil {
+	if err := arrange(view); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(Folder, Ready), nil, 0o600); err != nil {
-		return fmt.Errorf("say that the machine is ready: %w", err)
+	if err := writeFile(filepath.Join(Folder, Ready), ""); err != nil {
+		return err
 	}
 	for {
 		select {
@@ -49,27 +42,25 @@ func reap() {
 }
 
 // arrange mounts what the machine sees.
-func arrange(folders map[string]string) error {
+func arrange(view View) error {
 	if err := private(); err != nil {
 		return err
 	}
-	// They may lie below a folder that is covered next, so they are held by handles.
+	// These folders may lie below one that is covered next, so handles hold them.
 	trees := map[string]int{}
-	for target, source := range folders {
+	for target, source := range view.folders() {
 		tree, err := detach(source)
 		if err != nil {
 			return err
 		}
 		trees[target] = tree
 	}
+	// What it links to may be covered, too.
 	resolver, err := filepath.EvalSymlinks("/etc/resolv.conf")
 	if err != nil {
 		return fmt.Errorf("find /etc/resolv.conf: %w", err)
 	}
-	if err := mount("proc", "/proc", "proc", 0); err != nil {
-		return err
-	}
-	if err := mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV); err != nil {
+	if err := errors.Join(mount("proc", "/proc", "proc", 0), mount("tmpfs", "/run", "tmpfs", 0)); err != nil {
 		return err
 	}
 	for target, tree := range trees {
@@ -77,19 +68,36 @@ func arrange(folders map[string]string) error {
 			return err
 		}
 	}
-	for source, target := range map[string]string{"lib": "/var/lib", "log": "/var/log"} {
-		if err := bind(filepath.Join(Folder, source), target); err != nil {
+	if err := replace(filepath.Join(Folder, Resolver), resolver); err != nil {
+		return err
+	}
+	return errors.Join(
+		bind(filepath.Join(Folder, Data), "/var/lib"),
+		bind(filepath.Join(Folder, Logs), "/var/log"),
+		shieldKernel(),
+		writeFile("/proc/sys/net/ipv4/ip_forward", "1"), // From pod to pod.
+	)
+}
+
+// shieldKernel shows the kubelet the settings that it wants. It would otherwise make them, for the whole host.
+func shieldKernel() error {
+	for name, value := range map[string]string{
+		"vm/overcommit_memory":      "1",
+		"vm/panic_on_oom":           "0",
+		"kernel/panic":              "10",
+		"kernel/panic_on_oops":      "1",
+		"kernel/keys/root_maxkeys":  "1000000",
+		"kernel/keys/root_maxbytes": "25000000",
+	} {
+		shown := filepath.Join("/run/kernel", name)
+		if err := os.MkdirAll(filepath.Dir(shown), 0o755); err != nil {
+			return fmt.Errorf("shield a setting of the kernel: %w", err)
+		}
+		if err := errors.Join(writeFile(shown, value), bind(shown, filepath.Join("/proc/sys", name))); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
-		return fmt.Errorf("let packets pass from pod to pod: %w", err)
-	}
-	// It may have been a file below /run.
-	if err := touch(resolver); err != nil {
-		return err
-	}
-	return bind(filepath.Join(Folder, Resolver), resolver)
+	return nil
 }
 
 // private keeps mounts from travelling to the host and back.
@@ -108,10 +116,11 @@ func mount(source, target, kind string, flags uintptr) error {
 	return nil
 }
 
-func detach(path string) (tree int, err error) {
-	tree, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+// detach returns a handle to a mount of the folder that is not visible anywhere yet.
+func detach(folder string) (tree int, err error) {
+	tree, err = unix.OpenTree(unix.AT_FDCWD, folder, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
-		return 0, fmt.Errorf("bind %s: %w", path, err)
+		return 0, fmt.Errorf("bind %s: %w", folder, err)
 	}
 	return tree, nil
 }
@@ -126,15 +135,22 @@ func attach(tree int, target string) error {
 	return unix.Close(tree)
 }
 
-func touch(path string) error {
-	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o644)
-	if errors.Is(err, os.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
-			file, err = os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o644)
+// replace shows the file source at the path target, where no file need be.
+func replace(source, target string) error {
+	if _, err := os.Stat(target); errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return fmt.Errorf("create mount point: %w", err)
+		}
+		if err := writeFile(target, ""); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("create mount point: %w", err)
+	return bind(source, target)
+}
+
+func writeFile(path, content string) error {
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		return fmt.Errorf("write a file of the machine: %w", err)
 	}
-	return file.Close()
+	return nil
 }

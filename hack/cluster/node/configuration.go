@@ -86,6 +86,7 @@ func kubeletConfiguration(p plan) object {
 		"tlsPrivateKeyFile":        pki("kubelet.key"),
 		"containerRuntimeEndpoint": "unix://" + runtimeSocket,
 		"clusterDNS":               []string{p.network.DNS().String()},
+		"volumePluginDir":          "/var/lib/kubelet/volume-plugins", // Elsewhere the kubelet would create it on the host.
 		"clusterDomain":            "cluster.local",
 		// Changed Secrets and ConfigMaps reach a pod when the kubelet next looks at it; usually it does so once a minute.
 		"configMapAndSecretChangeDetectionStrategy": "Watch",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/keyturn/keyturn/hack/cluster/network"
@@ -11,12 +12,29 @@ import (
 )
 
 // stopGrace is how long a program may take to end by itself.
-const stopGrace = 15 * time.Second
+const stopGrace = 5 * time.Second
 
 // Down returns when nothing of the cluster is left but its logs, in .run/cluster/log. It is no error when nothing was there.
 func Down(ctx context.Context, options Options, out io.Writer) error {
-	err := locked(ctx, options.Root, out, func(l layout) error {
-		return takeDown(ctx, l, out)
+	l, err := newLayout(options.Root)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(l.file()); os.IsNotExist(err) {
+		say(out, "No cluster was up.")
+		return nil
+	}
+	err = locked(ctx, l, out, func() error {
+		found, err := takeDown(ctx, l, out)
+		if err != nil {
+			return err
+		}
+		if !found {
+			say(out, "No cluster was up.")
+			return nil
+		}
+		say(out, "The cluster is down; its logs are in %s.", l.logs())
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("take the cluster down: %w", err)
@@ -24,35 +42,53 @@ func Down(ctx context.Context, options Options, out io.Writer) error {
 	return nil
 }
 
-// takeDown ends the machine first: all other processes of the cluster, its mounts and its network end with it.
-func takeDown(ctx context.Context, l layout, out io.Writer) error {
-	found := false
+// takeDown removes whatever there is of a cluster but its logs, and tells whether any of its processes ran.
+func takeDown(ctx context.Context, l layout, out io.Writer) (found bool, err error) {
+	if found, err = stopComponents(ctx, l); err != nil {
+		return found, err
+	}
+	if err := stopNetworkUsers(ctx, l, out); err != nil {
+		return found, err
+	}
+	if err := network.Disconnect(ctx, l.name()); err != nil {
+		return found, err
+	}
+	if err := removeGroups(ctx, l.name()); err != nil {
+		return found, err
+	}
+	return found, l.clear()
+}
+
+// stopComponents ends the machine first: all other processes, the mounts and the network of the cluster end with it. That
+// includes every container, so there is no need to delete pods one by one.
+func stopComponents(ctx context.Context, l layout) (found bool, err error) {
 	for _, name := range components() {
 		identity, alive, err := lookUp(ctx, l, name)
 		if err != nil {
-			return err
+			return found, err
 		}
 		if !alive {
 			continue
 		}
 		found = true
 		if err := process.Stop(ctx, identity, stopGrace); err != nil {
-			return fmt.Errorf("stop %s: %w", name, err)
+			return found, fmt.Errorf("stop %s: %w", name, err)
 		}
 	}
-	if err := network.Disconnect(ctx, l.name()); err != nil {
+	return found, nil
+}
+
+// stopNetworkUsers ends what Exec had started and nobody has stopped.
+func stopNetworkUsers(ctx context.Context, l layout, out io.Writer) error {
+	users, err := networkUsers(ctx, l)
+	if err != nil {
 		return err
 	}
-	if err := removeGroups(ctx, l.name()); err != nil {
-		return err
-	}
-	if err := l.clear(); err != nil {
-		return err
-	}
-	if found {
-		say(out, "The cluster is down; its logs are in %s.", l.logs())
-	} else {
-		say(out, "No cluster was up.")
+	for _, user := range users {
+		say(out, "Stopping process %d (%s), which still ran in the network of the cluster.", user.PID, commandOf(user.PID))
+		if err := process.Stop(ctx, user, stopGrace); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/keyturn/keyturn/hack/local/kubectl"
 )
 
+const lockName = "lock"
+
 // layout knows where everything of a cluster lies on the host.
 type layout struct {
 	root string
@@ -35,13 +37,13 @@ func (l layout) file(elements ...string) string {
 	return filepath.Join(append([]string{l.root, ".run", "cluster"}, elements...)...)
 }
 
-func (l layout) lock() string             { return l.file("lock") }
+func (l layout) lock() string             { return l.file(lockName) }
 func (l layout) state() string            { return l.file("state.json") }
 func (l layout) kubeconfig() string       { return l.file("kubeconfig") }
 func (l layout) programs() string         { return l.file("bin") }
 func (l layout) kubectl() string          { return l.file("bin", "kubectl") }
-func (l layout) logs() string             { return l.file("log") }
-func (l layout) log(name string) string   { return l.file("log", name+".log") }
+func (l layout) logs() string             { return l.file(machine.Logs) }
+func (l layout) log(name string) string   { return l.file(machine.Logs, name+".log") }
 func (l layout) ready() string            { return l.file(machine.Ready) }
 func (l layout) resolver() string         { return l.file(machine.Resolver) }
 func (l layout) authentication() string   { return l.file(authenticationFile) }
@@ -59,14 +61,23 @@ func (l layout) clear() error {
 		return fmt.Errorf("clear the cluster's files: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() == "lock" || entry.Name() == "log" {
+		if outlives(entry.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(l.file(entry.Name())); err != nil {
 			return fmt.Errorf("clear the cluster's files: %w", err)
 		}
 	}
+	// The kubelet's links to the logs of pods lead nowhere outside of the machine.
+	if err := os.RemoveAll(l.file(machine.Logs, "containers")); err != nil {
+		return fmt.Errorf("clear the cluster's files: %w", err)
+	}
 	return nil
+}
+
+// outlives tells which files in the cluster's folder stay when the cluster goes.
+func outlives(name string) bool {
+	return name == lockName || name == machine.Logs
 }
 
 // inside is the path at which the programs of the cluster find a file of its folder.

@@ -20,11 +20,7 @@ type Options struct {
 }
 
 // locked runs one change to the cluster at a time.
-func locked(ctx context.Context, root string, out io.Writer, change func(layout) error) (err error) {
-	l, err := newLayout(root)
-	if err != nil {
-		return err
-	}
+func locked(ctx context.Context, l layout, out io.Writer, change func() error) error {
 	lock, err := lockfile.Acquire(ctx, l.lock(), func(holder string) {
 		say(out, "Waiting for process %s, which is changing the cluster.", holder)
 	})
@@ -32,7 +28,7 @@ func locked(ctx context.Context, root string, out io.Writer, change func(layout)
 		return err
 	}
 	defer func() { _ = lock.Release() }() // The end of the process releases it at the latest.
-	return change(l)
+	return change()
 }
 
 // say writes one line for the user. When nobody can read it any more there is nobody to tell either.

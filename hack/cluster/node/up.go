@@ -24,6 +24,10 @@ const startTimeout = 2 * time.Minute
 // cluster that is up already stays as it is; one of which a part has died is cleared and started anew. When Up fails, or
 // when ctx ends before it is done, nothing of the cluster is left; its logs stay in .run/cluster/log.
 func Up(ctx context.Context, options Options, out io.Writer) error {
+	l, err := newLayout(options.Root)
+	if err != nil {
+		return err
+	}
 	if err := installPackages(ctx, options, out); err != nil {
 		return err
 	}
@@ -35,7 +39,7 @@ func Up(ctx context.Context, options Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = locked(ctx, options.Root, out, func(l layout) error {
+	err = locked(ctx, l, out, func() error {
 		running, err := isUp(ctx, l)
 		if err != nil {
 			return err
@@ -44,7 +48,7 @@ func Up(ctx context.Context, options Options, out io.Writer) error {
 			say(out, "The cluster is already up.")
 			return explain(l, out)
 		}
-		if err := takeDown(ctx, l, out); err != nil {
+		if _, err := takeDown(ctx, l, out); err != nil {
 			return err
 		}
 		return startAnew(ctx, l, controlPlane, node, out)
@@ -70,7 +74,8 @@ func startAnew(ctx context.Context, l layout, controlPlane, node string, out io.
 	defer func() {
 		if err != nil {
 			// Also when the user has interrupted the start.
-			err = errors.Join(err, takeDown(context.WithoutCancel(ctx), l, io.Discard))
+			_, failed := takeDown(context.WithoutCancel(ctx), l, out)
+			err = errors.Join(err, failed)
 		}
 	}()
 	if err := prepareFolder(l, controlPlane); err != nil {
@@ -98,7 +103,7 @@ func prepareFolder(l layout, controlPlane string) error {
 	if err := os.RemoveAll(l.logs()); err != nil {
 		return fmt.Errorf("remove older logs: %w", err)
 	}
-	for _, folder := range []string{l.logs(), l.file("lib"), l.programs()} {
+	for _, folder := range []string{l.logs(), l.file(machine.Data), l.programs()} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return fmt.Errorf("create folder of the cluster: %w", err)
 		}

@@ -40,7 +40,7 @@ func TestReadPinOfThisRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, version := range []string{pin.kubernetes, pin.etcd} {
+	for _, version := range []string{pin.kubernetes, pin.etcd, pin.coreDNS} {
 		if !strings.HasPrefix(version, "v") {
 			t.Errorf("version = %q", version)
 		}
@@ -51,36 +51,85 @@ func TestReadPinOfThisRepository(t *testing.T) {
 }
 
 func TestBuiltOnceUntilTheVersionsChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		choose  func(pin) set
+		ensure  func(root string) (string, error)
+		changed string
+	}{
+		"the control plane": {
+			choose:  pin.controlPlane,
+			ensure:  func(root string) (string, error) { return Ensure(t.Context(), root, "", t.Output()) },
+			changed: "kubernetes",
+		},
+		"a node, when Kubernetes changes": {
+			choose:  pin.node,
+			ensure:  func(root string) (string, error) { return EnsureNode(t.Context(), root, t.Output()) },
+			changed: "kubernetes",
+		},
+		"a node, when CoreDNS changes": {
+			choose:  pin.node,
+			ensure:  func(root string) (string, error) { return EnsureNode(t.Context(), root, t.Output()) },
+			changed: "coredns",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			writeModules(t, root)
+			chosen := choose(t, root, test.choose)
+			if chosen.built() {
+				t.Error("built, before anything was")
+			}
+			for _, program := range chosen.programs {
+				writeFile(t, filepath.Join(chosen.folder, program), "", 0o700)
+			}
+			if chosen.built() {
+				t.Error("built, though nothing says from which versions")
+			}
+			writeFile(t, filepath.Join(chosen.folder, stampFile), chosen.stamp, 0o600)
+			if folder, err := test.ensure(root); err != nil || folder != chosen.folder {
+				t.Errorf("ensured %q, %v; want %q", folder, err, chosen.folder)
+			}
+
+			module := filepath.Join(root, "hack", test.changed, "go.mod")
+			content, err := os.ReadFile(module)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, module, string(content)+"// another version of something\n", 0o600)
+			if choose(t, root, test.choose).built() {
+				t.Error("built, though its go.mod changed since")
+			}
+		})
+	}
+}
+
+func TestTheControlPlaneDoesNotWaitForCoreDNS(t *testing.T) {
 	root := t.TempDir()
-	module := filepath.Join(root, "hack", "kubernetes", "go.mod")
-	writeFile(t, module, "require (\n\tgo.etcd.io/etcd/server/v3 v3.1.0\n\tk8s.io/kubernetes v1.2.3\n)\n", 0o600)
+	writeModules(t, root)
+	before := choose(t, root, pin.controlPlane)
+	writeFile(t, filepath.Join(root, "hack", "coredns", "go.mod"), "require github.com/coredns/coredns v1.16.0\n", 0o600)
+	if after := choose(t, root, pin.controlPlane); after.stamp != before.stamp {
+		t.Error("another CoreDNS has the control plane built anew")
+	}
+}
+
+func writeModules(t *testing.T, root string) {
+	t.Helper()
+	for name, content := range map[string]string{
+		"kubernetes": "require (\n\tgo.etcd.io/etcd/server/v3 v3.1.0\n\tk8s.io/kubernetes v1.2.3\n)\n",
+		"coredns":    "require github.com/coredns/coredns v1.15.0\n",
+	} {
+		writeFile(t, filepath.Join(root, "hack", name, "go.mod"), content, 0o600)
+	}
+}
+
+func choose(t *testing.T, root string, from func(pin) set) set {
+	t.Helper()
 	pin, err := readPin(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pin.built() {
-		t.Error("built, before anything was")
-	}
-
-	for _, program := range []string{Etcd, APIServer, ControllerManager, Kubectl} {
-		writeFile(t, filepath.Join(pin.folder(), program), "", 0o700)
-	}
-	if pin.built() {
-		t.Error("built, though nothing says from which versions")
-	}
-	writeFile(t, filepath.Join(pin.folder(), stampFile), pin.stamp, 0o600)
-	if folder, err := Ensure(t.Context(), root, "", t.Output()); err != nil || folder != pin.folder() {
-		t.Errorf("Ensure = %q, %v; want %q", folder, err, pin.folder())
-	}
-
-	writeFile(t, module, "require (\n\tgo.etcd.io/etcd/server/v3 v3.1.1\n\tk8s.io/kubernetes v1.2.3\n)\n", 0o600)
-	newer, err := readPin(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if newer.built() {
-		t.Error("built, though the version of etcd changed since")
-	}
+	return from(pin)
 }
 
 func writeFile(t *testing.T, path, content string, mode os.FileMode) {
