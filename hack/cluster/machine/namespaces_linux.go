@@ -20,18 +20,29 @@ func Create(command *exec.Cmd) error {
 // Enter returns a function that starts commands in the namespaces of the machine whose first process has the ID.
 func Enter(pid int) func(*exec.Cmd) error {
 	return func(command *exec.Cmd) error {
-		result := make(chan error)
-		go func() {
-			// Nothing else may ever run on this thread: it is never unlocked, and so ends with its goroutine.
-			runtime.LockOSThread()
-			err := enter(pid, "ipc", "net", "pid", "mnt")
-			if err == nil {
-				err = command.Start()
+		return onThreadOfItsOwn(func() error {
+			if err := enter(pid, "ipc", "net", "pid", "mnt"); err != nil {
+				return err
 			}
-			result <- err
-		}()
-		return <-result
+			return command.Start()
+		})
 	}
+}
+
+// onThreadOfItsOwn makes the call on a thread on which nothing else ever runs: it stays locked, and so ends with its
+// goroutine. The first thread of a process cannot end, and stands for the process in /proc, so that one is never taken.
+func onThreadOfItsOwn(call func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			result <- call()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		result <- onThreadOfItsOwn(call) // While this thread is held, that is another one.
+	}()
+	return <-result
 }
 
 // Exec replaces this program by another that runs in the network of the machine whose first process has the ID, and asks

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/keyturn/keyturn/hack/cluster/command"
 )
 
 // Connect gives the cluster whose first process has the ID a network, and makes the host reach it. HostDevice is how the
@@ -108,11 +110,11 @@ func setUp(ctx context.Context, plan Plan, name string, enter func(*exec.Cmd) er
 
 // routes returns the networks that the host has routes to, except by default.
 func routes(ctx context.Context) ([]netip.Prefix, error) {
-	output, err := exec.CommandContext(ctx, "ip", "-json", "-4", "route", "show", "table", "all").Output()
+	listed, err := command.Command{}.Run(ctx, "ip", "-json", "-4", "route", "show", "table", "all")
 	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
+		return nil, err
 	}
-	return parseRoutes(output)
+	return parseRoutes([]byte(listed))
 }
 
 func parseRoutes(output []byte) ([]netip.Prefix, error) {
@@ -134,22 +136,11 @@ func parseRoutes(output []byte) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
+// ip returns errTaken when what it should add is there already.
 func ip(ctx context.Context, launch func(*exec.Cmd) error, arguments ...string) error {
-	command := exec.CommandContext(ctx, "ip", arguments...)
-	var said strings.Builder
-	command.Stderr = &said
-	if launch == nil {
-		launch = (*exec.Cmd).Start
+	_, err := command.Command{Launch: launch}.Run(ctx, "ip", arguments...)
+	if err != nil && strings.Contains(err.Error(), "File exists") {
+		return fmt.Errorf("%w: %w", errTaken, err)
 	}
-	err := launch(command)
-	if err == nil {
-		err = command.Wait()
-	}
-	if err == nil {
-		return nil
-	}
-	if strings.Contains(said.String(), "File exists") {
-		err = errTaken
-	}
-	return fmt.Errorf("ip %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(said.String()))
+	return err
 }

@@ -3,7 +3,6 @@ package network
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 )
 
@@ -70,5 +69,3 @@ next:
 	}
 	return plans, nil
 }
-
-var _ = fmt.Sprint

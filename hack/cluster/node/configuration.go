@@ -160,7 +160,6 @@ func coreDNSConfiguration(p plan) string {
 	return fmt.Sprintf(`.:53 {
 	bind %s
 	errors
-	ready 127.0.0.1:8181
 	kubernetes cluster.local in-addr.arpa {
 		kubeconfig %s
 	}

@@ -42,9 +42,11 @@ func Down(ctx context.Context, options Options, out io.Writer) error {
 	return nil
 }
 
-// takeDown removes whatever there is of a cluster but its logs, and tells whether any of its processes ran.
+// takeDown removes whatever there is of a cluster but its logs, and tells whether there was one.
 func takeDown(ctx context.Context, l layout, out io.Writer) (found bool, err error) {
-	if found, err = stopComponents(ctx, l); err != nil {
+	_, err = os.Stat(l.file("pid"))
+	found = err == nil
+	if err := stopComponents(ctx, l); err != nil {
 		return found, err
 	}
 	if err := stopNetworkUsers(ctx, l, out); err != nil {
@@ -61,21 +63,17 @@ func takeDown(ctx context.Context, l layout, out io.Writer) (found bool, err err
 
 // stopComponents ends the machine first: all other processes, the mounts and the network of the cluster end with it. That
 // includes every container, so there is no need to delete pods one by one.
-func stopComponents(ctx context.Context, l layout) (found bool, err error) {
+func stopComponents(ctx context.Context, l layout) error {
 	for _, name := range components() {
 		identity, alive, err := lookUp(ctx, l, name)
+		if err == nil && alive {
+			err = process.Stop(ctx, identity, stopGrace)
+		}
 		if err != nil {
-			return found, err
-		}
-		if !alive {
-			continue
-		}
-		found = true
-		if err := process.Stop(ctx, identity, stopGrace); err != nil {
-			return found, fmt.Errorf("stop %s: %w", name, err)
+			return fmt.Errorf("stop %s: %w", name, err)
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // stopNetworkUsers ends what Exec had started and nobody has stopped.

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
+	"net"
+	"slices"
 
 	"github.com/keyturn/keyturn/hack/local/binaries"
 	"github.com/keyturn/keyturn/hack/local/process"
@@ -48,12 +49,35 @@ func answers(ctx context.Context, p plan) error {
 		{What: "the node", LogFile: p.layout.log(binaries.Kubelet), Ask: func(ctx context.Context) error {
 			return client.Run(ctx, nil, "wait", "--for=condition=Ready", "node/"+nodeName, "--timeout=1s")
 		}},
+		{What: "the address of a Service", LogFile: p.layout.log(binaries.Proxy), Ask: p.serviceAnswers},
+		{What: "the name of a Service", LogFile: p.layout.log(binaries.CoreDNS), Ask: p.nameResolves},
 	} {
 		if err := question.Wait(ctx, startTimeout); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// serviceAnswers connects to the API server by the address of its Service, which only kube-proxy makes work.
+func (p plan) serviceAnswers(ctx context.Context) error {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(p.network.Kubernetes().String(), "443"))
+	if err != nil {
+		return err
+	}
+	return connection.Close()
+}
+
+// nameResolves asks CoreDNS for the address of that Service.
+func (p plan) nameResolves(ctx context.Context) error {
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(p.network.DNS().String(), "53"))
+	}}
+	addresses, err := resolver.LookupHost(ctx, "kubernetes.default.svc.cluster.local.")
+	if err == nil && !slices.Contains(addresses, p.network.Kubernetes().String()) {
+		err = fmt.Errorf("it has the addresses %v, not %s", addresses, p.network.Kubernetes())
+	}
+	return err
 }
 
 // dnsUser is whom the API server takes CoreDNS for.
@@ -76,6 +100,3 @@ func dnsObjects() []object {
 	}
 	return []object{role, binding}
 }
-
-var _ = http.MethodGet
-var _ = fmt.Sprint

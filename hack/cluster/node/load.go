@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"github.com/keyturn/keyturn/hack/cluster/command"
 	"github.com/keyturn/keyturn/hack/cluster/image"
 	"github.com/keyturn/keyturn/hack/cluster/machine"
 	"github.com/keyturn/keyturn/hack/local/gobuild"
@@ -47,18 +47,8 @@ func importArchive(ctx context.Context, p plan, archive io.Reader) (names string
 
 // ctr runs containerd's client and returns what it wrote.
 func ctr(ctx context.Context, p plan, input io.Reader, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, "ctr", append([]string{"--namespace=k8s.io", "--address=" + runtimeSocket}, arguments...)...)
-	command.Stdin = input
-	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
-	err := machine.Enter(p.machine)(command)
-	if err == nil {
-		err = command.Wait()
-	}
-	if err != nil {
-		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(output.String()))
-	}
-	return output.String(), nil
+	arguments = append([]string{"--namespace=k8s.io", "--address=" + runtimeSocket}, arguments...)
+	return command.Command{Launch: machine.Enter(p.machine), Input: input}.Run(ctx, "ctr", arguments...)
 }
 
 // loadKnown makes and loads the images that every cluster has.
@@ -108,9 +98,9 @@ func knownImages(ctx context.Context, l layout, out io.Writer) ([]image.Image, e
 	if err != nil {
 		return nil, fmt.Errorf("read busybox: %w", err)
 	}
-	applets, err := exec.CommandContext(ctx, busyboxPath, "--list").Output()
+	applets, err := command.Command{}.Run(ctx, busyboxPath, "--list")
 	if err != nil {
-		return nil, fmt.Errorf("list what busybox can do: %w", err)
+		return nil, err
 	}
-	return []image.Image{image.Pause(pause), image.Busybox(busybox, strings.Fields(string(applets)))}, nil
+	return []image.Image{image.Pause(pause), image.Busybox(busybox, strings.Fields(applets))}, nil
 }

@@ -48,8 +48,12 @@ func Up(ctx context.Context, options Options, out io.Writer) error {
 			say(out, "The cluster is already up.")
 			return explain(l, out)
 		}
-		if _, err := takeDown(ctx, l, out); err != nil {
+		found, err := takeDown(ctx, l, out)
+		if err != nil {
 			return err
+		}
+		if found {
+			say(out, "Removed an earlier cluster, of which a part had died.")
 		}
 		return startAnew(ctx, l, controlPlane, node, out)
 	})

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/keyturn/keyturn/hack/cluster/command"
 )
 
 // required names each package by a file that it brings; busybox-static is needed for the image that recipes run in pods.
@@ -51,10 +52,8 @@ func Install(ctx context.Context, names []string, out io.Writer) error {
 		{"update", "--quiet"},
 		append([]string{"install", "--quiet", "--yes", "--no-install-recommends"}, names...),
 	} {
-		command := exec.CommandContext(ctx, "apt-get", arguments...)
-		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if output, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w: %s", strings.Join(arguments, " "), err, output)
+		if _, err := (command.Command{Environment: []string{"DEBIAN_FRONTEND=noninteractive"}}).Run(ctx, "apt-get", arguments...); err != nil {
+			return err
 		}
 	}
 	return nil
