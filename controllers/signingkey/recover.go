@@ -27,7 +27,7 @@ func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
 	}
 	var found []rotation.Found
 	for _, key := range append(published.Keys(), w.ring.Public().Keys()...) {
-		if w.vouches(key.ID()) {
+		if spec.Vouches(w.key, key.ID()) {
 			found = append(found, rotation.Found{ID: key.ID(), Algorithm: string(key.Algorithm())})
 		}
 	}
@@ -68,16 +68,6 @@ func (r *Reconciler) published(ctx context.Context, w *world) (jose.KeySet, erro
 		}
 	}
 	return jose.NewKeySet(keys...), nil
-}
-
-// vouches says whether the status knows a key as published.
-func (w *world) vouches(id string) bool {
-	if slices.Contains(w.policy.Revoked, id) {
-		return false
-	}
-	return slices.ContainsFunc(w.key.Status.Keys, func(k v1alpha1.KeyStatus) bool {
-		return k.ID == id && k.State != v1alpha1.KeyRevoked
-	})
 }
 
 // deniedToo adds the revoked keys that only the status still knows.

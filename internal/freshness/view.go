@@ -71,6 +71,11 @@ func (v *View) Age(now time.Time) time.Duration {
 	return age(v.Heard(), now)
 }
 
+// IsStale says whether the View is older than the limit.
+func (v *View) IsStale(now time.Time) bool {
+	return v.Age(now) > v.limit
+}
+
 // Fresh is a healthz.Checker. It returns nil while every cache is filled and none has heard nothing for longer than the limit.
 func (v *View) Fresh(*http.Request) error {
 	v.mu.Lock()

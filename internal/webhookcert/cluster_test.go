@@ -3,6 +3,7 @@ package webhookcert
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"maps"
 	"net"
@@ -81,10 +82,10 @@ func (c *cluster) counted() client.WithWatch {
 			return c.count("get", func() error { return inner.Get(ctx, key, object, options...) })
 		},
 		Create: func(ctx context.Context, inner client.WithWatch, object client.Object, options ...client.CreateOption) error {
-			return c.count("create", func() error { return inner.Create(ctx, object, options...) })
+			return c.count(verb("create", object), func() error { return inner.Create(ctx, object, options...) })
 		},
 		Update: func(ctx context.Context, inner client.WithWatch, object client.Object, options ...client.UpdateOption) error {
-			return c.count("update", func() error { return inner.Update(ctx, object, options...) })
+			return c.count(verb("update", object), func() error { return inner.Update(ctx, object, options...) })
 		},
 		Patch: func(ctx context.Context, inner client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
 			return c.count("patch", func() error { return inner.Patch(ctx, object, patch, options...) })
@@ -98,6 +99,14 @@ func (c *cluster) counted() client.WithWatch {
 			return stream, err
 		},
 	})
+}
+
+// verb tells a write of the ConfigMap from that of the Secret.
+func verb(of string, object client.Object) string {
+	if _, ok := object.(*corev1.ConfigMap); ok {
+		return "publish"
+	}
+	return of
 }
 
 func (c *cluster) count(verb string, do func() error) error {
@@ -134,6 +143,29 @@ func (c *cluster) secret() *corev1.Secret {
 		c.t.Fatal(err)
 	}
 	return secret
+}
+
+func (c *cluster) published() *corev1.ConfigMap {
+	c.t.Helper()
+	published := &corev1.ConfigMap{}
+	if err := c.Get(c.t.Context(), client.ObjectKey{Namespace: testOptions().Namespace, Name: CAConfigMap}, published); err != nil {
+		c.t.Fatal(err)
+	}
+	return published
+}
+
+// mustTrust does what a client does that has the ConfigMap: a handshake for each name of what else is served.
+func mustTrust(t *testing.T, c *cluster, manager *Manager, names ...string) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(c.published().Data[authoritiesEntry])) {
+		t.Error("the ConfigMap holds no certificate")
+	}
+	for _, name := range append(names, testOptions().Names...) {
+		if err := handshake(t.Context(), manager, &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}); err != nil {
+			t.Errorf("a client that trusts the ConfigMap refuses %s: %v", name, err)
+		}
+	}
 }
 
 func (c *cluster) configuration() *admissionregistrationv1.ValidatingWebhookConfiguration {

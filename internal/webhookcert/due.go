@@ -25,7 +25,7 @@ func judgeServing(have Material, want Options, now time.Time) Plan {
 		return Plan{IssueServing: true, Reason: "the serving certificate is signed by an older CA", Next: now}
 	case !now.Before(renewal(have.serving.Leaf)):
 		return Plan{IssueServing: true, Reason: "the serving certificate has lived two thirds of its life", Next: now}
-	case covers(have.serving.Leaf, want.Names) != nil:
+	case covers(have.serving.Leaf, want.allNames()) != nil:
 		return Plan{IssueServing: true, KeepNames: true, Reason: "the serving certificate lacks a name", Next: now}
 	default:
 		return Plan{}

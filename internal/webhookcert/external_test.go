@@ -93,6 +93,8 @@ func TestACertificateForOtherNamesIsNotReady(t *testing.T) {
 		c := newCluster(t, testConfiguration(), secret)
 		c.setBundle(secret.Data[authoritiesEntry])
 		options := externalOptions()
+		options.FurtherNames = []string{"keyturn.keyturn-system.svc"}
+		mustBeReady(t, c, c.start(options))
 		options.Names = append(options.Names, "webhook.example.org")
 		manager := c.start(options)
 		mustNotBeReady(t, manager, "not webhook.example.org")

@@ -56,7 +56,7 @@ func (p Plan) generate(have Material, want Options, now time.Time) (Material, er
 
 // namesFor never returns a name twice.
 func (p Plan) namesFor(have Material, want Options) []string {
-	names := slices.Clone(want.Names)
+	names := want.allNames()
 	if p.KeepNames {
 		names = append(names, have.serving.Leaf.DNSNames...)
 		for _, address := range have.serving.Leaf.IPAddresses {

@@ -3,6 +3,7 @@ package webhookcert
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -76,9 +77,13 @@ type outcome struct {
 	wrote bool
 }
 
-// pass reads both objects, the configuration first (see inject), writes what has to change and puts the result into service.
+// pass reads the objects, the Secret last (see inject), writes what has to change and puts the result into service.
 func (m *Manager) pass(ctx context.Context) (outcome, error) {
 	configuration, err := m.readConfiguration(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	published, err := m.readPublished(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -94,19 +99,20 @@ func (m *Manager) pass(ctx context.Context) (outcome, error) {
 		}
 		return outcome{}, err
 	}
-	m.seen = m.seen.Update(trustedBy(configuration), now)
+	m.seen = m.seen.Update(knownBy(configuration, published), now)
 	material, renewed, err := m.renew(ctx, secret, now)
 	if err != nil {
 		return outcome{}, err
 	}
-	configuration, injected, err := m.inject(ctx, configuration, encodeBundle(material.authorities))
-	// Later than the write, however long that took: the propagation starts with it.
+	bundle := encodeBundle(material.authorities)
+	configuration, injected, injectErr := m.inject(ctx, configuration, bundle)
+	published, told, publishErr := m.publish(ctx, published, bundle)
+	// Later than the writes, however long those took: the propagation starts with them.
 	now = m.clock.Now()
-	trusted := trustedBy(configuration)
-	m.seen = m.seen.Update(trusted, now)
-	m.show(material.serving, trusted, now)
+	m.seen = m.seen.Update(knownBy(configuration, published), now)
+	m.show(material.serving, trustedBy(configuration), now)
 	next := Decide(material, m.seen, m.options, now).Next
-	return outcome{next: next, wrote: renewed || injected}, err
+	return outcome{next: next, wrote: renewed || injected || told}, errors.Join(injectErr, publishErr)
 }
 
 // external reads a certificate that somebody else keeps.

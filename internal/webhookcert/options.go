@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -12,12 +13,13 @@ import (
 // DefaultName is the name of the Secret when Options give none, and the one that the operator's Role allows.
 const DefaultName = "keyturn-webhook-cert"
 
-// Defaults of the durations in Options.
+// Defaults of the durations in Options. The propagation is for the slowest of those who trust the CA: API servers need seconds,
+// but a mounted ConfigMap takes two minutes to a pod, and its application reads it again when it pleases.
 const (
 	DefaultCALifetime      = 365 * 24 * time.Hour
 	DefaultServingLifetime = 90 * 24 * time.Hour
 	DefaultBackdate        = time.Hour
-	DefaultPropagation     = time.Minute
+	DefaultPropagation     = time.Hour
 )
 
 const (
@@ -36,18 +38,25 @@ type Options struct {
 	WebhookConfiguration string
 	// Names are the DNS names and IP addresses under which API servers call the webhook, at least one.
 	Names []string
+	// FurtherNames are those of whatever else is served with the certificate. A managed one is for them too; an external one may
+	// lack them.
+	FurtherNames []string
 	// CALifetime is at least three times ServingLifetime. A change applies to the next authority.
 	CALifetime time.Duration
 	// ServingLifetime is at least six times Propagation. A change applies to the next certificate.
 	ServingLifetime time.Duration
 	// Backdate is how far API servers' clocks may be behind; at most a tenth of a certificate's life is used.
 	Backdate time.Duration
-	// Propagation is how long an API server may need to act on a changed caBundle, at least a second.
+	// Propagation is how long API servers may need to act on a changed caBundle, and others on a changed ConfigMap, at least a
+	// second.
 	Propagation time.Duration
-	// External leaves Secret and caBundle to somebody else, such as cert-manager: both are read and never written. Ready still
-	// wants a caBundle that verifies the certificate.
+	// External leaves Secret and caBundle to somebody else, such as cert-manager: both are read and never written, and no
+	// ConfigMap is either. Ready still wants a caBundle that verifies the certificate.
 	External bool
 }
+
+// allNames are the names that a managed certificate is for.
+func (o Options) allNames() []string { return slices.Concat(o.Names, o.FurtherNames) }
 
 func (o Options) withDefaults() Options {
 	if o.SecretName == "" {
@@ -85,9 +94,9 @@ func (o Options) nameFaults() []error {
 		return []error{errors.New("webhook names are empty: give the DNS names or IP addresses under which API servers call it")}
 	}
 	var faults []error
-	for _, name := range o.Names {
+	for _, name := range o.allNames() {
 		if net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0 {
-			faults = append(faults, fmt.Errorf("webhook name %q is neither a DNS name in lower case nor an IP address", name))
+			faults = append(faults, fmt.Errorf("certificate name %q is neither a DNS name in lower case nor an IP address", name))
 		}
 	}
 	return faults

@@ -11,8 +11,9 @@ import (
 // TestEveryCallIsVerifiedThroughEveryRenewal fails when any of these is broken on purpose:
 //   - signsFrom without want.Propagation, or answering newest.NotBefore for every CA: a CA signs before it is known;
 //   - renewAuthority without the older authorities: the bundle loses what replicas still serve;
-//   - pass reading the Secret before the configuration, or inject without the optimistic lock: a slow replica takes a new CA
-//     out of the bundle;
+//   - pass reading the Secret before the configuration or the ConfigMap, or inject or publish without the optimistic lock: a slow
+//     replica takes a new CA out of the bundle;
+//   - knownBy without the ConfigMap: a CA signs before clients know it;
 //   - pass counting a sighting from before its write: the propagation of a slow write is cut short;
 //   - validity without backdating: a slow clock refuses what is new;
 //   - renewal at the whole of a certificate's life: a late replica serves what has expired.

@@ -26,6 +26,18 @@ func TestWhatSomebodyDestroysComesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"the ConfigMap is deleted": func(t *testing.T, c *cluster) {
+			if err := c.Delete(t.Context(), c.published()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the ConfigMap is another CA's": func(t *testing.T, c *cluster) {
+			published := c.published()
+			published.Data[authoritiesEntry] = string(testData(t)[authoritiesEntry])
+			if err := c.Update(t.Context(), published); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"the Secret is deleted": func(t *testing.T, c *cluster) {
 			if err := c.Delete(t.Context(), c.secret()); err != nil {
 				t.Fatal(err)
@@ -54,6 +66,7 @@ func TestWhatSomebodyDestroysComesBack(t *testing.T) {
 				if material := ParseMaterial(c.secret().Data); !material.canSign(a.clock.Now()) || !signedByNewest(material) {
 					t.Error("the Secret is not whole again")
 				}
+				mustTrust(t, c, a)
 			})
 		})
 	}

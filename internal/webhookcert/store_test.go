@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// store holds the two objects as an API server does, resourceVersion and all, and does nothing else: a property makes more
+// store holds the three objects as an API server does, resourceVersion and all, and does nothing else: a property makes more
 // requests than the usual fake answers in a reasonable time.
 type store struct {
 	// Not set: a pass neither lists nor watches.
@@ -21,6 +21,7 @@ type store struct {
 	around        func(writes bool, do func() error) error
 	secret        *corev1.Secret
 	configuration *admissionregistrationv1.ValidatingWebhookConfiguration
+	published     *corev1.ConfigMap
 	version       int
 }
 
@@ -37,6 +38,11 @@ func (s *store) Get(_ context.Context, key client.ObjectKey, object client.Objec
 				return apierrors.NewNotFound(corev1.Resource("secrets"), key.Name)
 			}
 			s.secret.DeepCopyInto(object)
+		case *corev1.ConfigMap:
+			if s.published == nil {
+				return apierrors.NewNotFound(corev1.Resource("configmaps"), key.Name)
+			}
+			s.published.DeepCopyInto(object)
 		case *admissionregistrationv1.ValidatingWebhookConfiguration:
 			s.configuration.DeepCopyInto(object)
 		}
@@ -46,27 +52,47 @@ func (s *store) Get(_ context.Context, key client.ObjectKey, object client.Objec
 
 func (s *store) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
 	return s.around(true, func() error {
-		if s.secret != nil {
-			return apierrors.NewAlreadyExists(corev1.Resource("secrets"), object.GetName())
+		if present := s.like(object); present != nil {
+			return apierrors.NewAlreadyExists(corev1.Resource("objects"), object.GetName())
 		}
-		s.put(object.(*corev1.Secret))
+		s.put(object)
 		return nil
 	})
 }
 
 func (s *store) Update(_ context.Context, object client.Object, _ ...client.UpdateOption) error {
 	return s.around(true, func() error {
-		if version := object.GetResourceVersion(); version != "" && version != s.secret.ResourceVersion {
-			return apierrors.NewConflict(corev1.Resource("secrets"), object.GetName(), nil)
+		if version := object.GetResourceVersion(); version != "" && version != s.like(object).GetResourceVersion() {
+			return apierrors.NewConflict(corev1.Resource("objects"), object.GetName(), nil)
 		}
-		s.put(object.(*corev1.Secret))
+		s.put(object)
 		return nil
 	})
 }
 
-func (s *store) put(secret *corev1.Secret) {
-	s.secret = secret.DeepCopy()
-	s.secret.ResourceVersion = s.next()
+// like is the object of that kind, or nil.
+func (s *store) like(object client.Object) client.Object {
+	switch object.(type) {
+	case *corev1.Secret:
+		if s.secret != nil {
+			return s.secret
+		}
+	case *corev1.ConfigMap:
+		if s.published != nil {
+			return s.published
+		}
+	}
+	return nil
+}
+
+func (s *store) put(object client.Object) {
+	object.SetResourceVersion(s.next())
+	switch object := object.(type) {
+	case *corev1.Secret:
+		s.secret = object.DeepCopy()
+	case *corev1.ConfigMap:
+		s.published = object.DeepCopy()
+	}
 }
 
 func (s *store) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {

@@ -27,17 +27,24 @@ type target struct {
 }
 
 // +kubebuilder:rbac:groups="",namespace=keyturn-system,resources=secrets,resourceNames=keyturn-webhook-cert,verbs=watch
+// +kubebuilder:rbac:groups="",namespace=keyturn-system,resources=configmaps,resourceNames=keyturn-ca,verbs=watch
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=keyturn,verbs=watch
 
-// watched are the two objects whose change causes a pass.
+// watched are the objects whose change causes a pass.
 func (m *Manager) watched() []target {
-	return []target{
+	targets := []target{
 		{list: corev1.SchemeGroupVersion.WithKind("SecretList"), namespace: m.options.Namespace, name: m.options.SecretName},
 		{
 			list: admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfigurationList"),
 			name: m.options.WebhookConfiguration,
 		},
 	}
+	if !m.options.External {
+		targets = append(targets, target{
+			list: corev1.SchemeGroupVersion.WithKind("ConfigMapList"), namespace: m.options.Namespace, name: CAConfigMap,
+		})
+	}
+	return targets
 }
 
 // follow watches target until ctx is done. A watch that ends is resumed where it stopped, so that a settled object causes no

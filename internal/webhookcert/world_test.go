@@ -24,8 +24,8 @@ type world struct {
 	clock    *clocktesting.FakeClock
 	store    *store
 	replicas []*replica
-	// bundles are the caBundles in the order in which they replaced each other.
-	bundles  []bundleSince
+	// bundles are what API servers and clients were given, in the order in which they replaced each other.
+	bundles  [2][]bundleSince
 	accepted map[verified]window
 	writes   int
 	// calm worlds neither fail nor interrupt a call.
@@ -37,6 +37,7 @@ type world struct {
 type (
 	verified struct {
 		certificate [sha256.Size]byte
+		caller      int
 		bundle      int
 	}
 	window struct{ from, until time.Time }
@@ -250,16 +251,22 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// record keeps the history of the bundle that API servers are given.
+// record keeps the histories of the bundles that API servers and clients are given.
 func (w *world) record() {
-	bundle := w.store.configuration.Webhooks[0].ClientConfig.CABundle
-	if n := len(w.bundles); len(bundle) > 0 && (n == 0 || !bytes.Equal(w.bundles[n-1].bundle, bundle)) {
-		w.bundles = append(w.bundles, bundleSince{from: w.clock.Now(), bundle: bundle})
+	present := [2][]byte{w.store.configuration.Webhooks[0].ClientConfig.CABundle}
+	if w.store.published != nil {
+		present[1] = []byte(w.store.published.Data[authoritiesEntry])
+	}
+	for caller, bundle := range present {
+		given := w.bundles[caller]
+		if n := len(given); len(bundle) > 0 && (n == 0 || !bytes.Equal(given[n-1].bundle, bundle)) {
+			w.bundles[caller] = append(given, bundleSince{from: w.clock.Now(), bundle: bundle})
+		}
 	}
 }
 
-// verifyAll is the property: every API server, also one that still acts on what the configuration was a propagation ago or
-// whose clock is slow, verifies what every replica serves.
+// verifyAll is the property: every API server and every client, also one that still acts on what the configuration or the
+// ConfigMap was a propagation ago or whose clock is slow, verifies what every replica serves.
 func (w *world) verifyAll() {
 	w.Helper()
 	now := w.clock.Now()
@@ -268,26 +275,35 @@ func (w *world) verifyAll() {
 		if err != nil {
 			continue
 		}
-		for i, given := range w.bundles {
-			if i+1 < len(w.bundles) && now.Sub(w.bundles[i+1].from) >= w.options.Propagation {
-				continue
-			}
-			for _, slow := range []time.Duration{0, 30 * time.Minute} {
-				if err := w.accept(served, i, now.Add(-slow)); err != nil {
-					w.Fatalf("at %s (%s slow), bundle %d of %d since %s: %v", now, slow, i, len(w.bundles), given.from, err)
-				}
+		for caller := range w.bundles {
+			w.verify(served, caller, now)
+		}
+	}
+}
+
+func (w *world) verify(served *tls.Certificate, caller int, now time.Time) {
+	w.Helper()
+	bundles := w.bundles[caller]
+	for i, given := range bundles {
+		if i+1 < len(bundles) && now.Sub(bundles[i+1].from) >= w.options.Propagation {
+			continue
+		}
+		for _, slow := range []time.Duration{0, 30 * time.Minute} {
+			if err := w.accept(served, caller, i, now.Add(-slow)); err != nil {
+				w.Fatalf("at %s (%s slow), bundle %d of %d of %s since %s: %v",
+					now, slow, i, len(bundles), []string{"API servers", "clients"}[caller], given.from, err)
 			}
 		}
 	}
 }
 
 // accept asks crypto/x509 once for each certificate and bundle, and remembers for which instants the answer holds.
-func (w *world) accept(served *tls.Certificate, bundle int, at time.Time) error {
-	pair := verified{certificate: sha256.Sum256(served.Certificate[0]), bundle: bundle}
+func (w *world) accept(served *tls.Certificate, caller, bundle int, at time.Time) error {
+	pair := verified{certificate: sha256.Sum256(served.Certificate[0]), caller: caller, bundle: bundle}
 	if known, ok := w.accepted[pair]; ok && !at.Before(known.from) && !at.After(known.until) {
 		return nil
 	}
-	roots := parseBundle(w.bundles[bundle].bundle)
+	roots := parseBundle(w.bundles[caller][bundle].bundle)
 	if err := verify(served, poolOf(roots), at, w.options.Names...); err != nil {
 		return err
 	}
