@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/permit"
+	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/spec"
 	"github.com/keyturn/keyturn/test/controlplane"
 	"github.com/keyturn/keyturn/webhook"
@@ -91,9 +92,10 @@ func (s *apiServer) start() {
 	indexer := mgr.GetFieldIndexer()
 	s.must(indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex))
+	clk := clocktesting.NewFakePassiveClock(today())
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{
-		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clocktesting.NewFakePassiveClock(today()),
-		Operator: operator(), Permit: permit.New(operator()),
+		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clk, Operator: operator(), Permit: permit.New(operator()),
+		Rings: ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), clk, operator().SignerStaleness),
 	})
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

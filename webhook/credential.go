@@ -93,7 +93,7 @@ func (w *world) judgeExpiry(expiry time.Time) *fault {
 }
 
 func (w *world) verify(ctx context.Context, compact string, key *v1alpha1.SigningKey) (*fault, error) {
-	ring, err := w.rings.Ring(ctx, key)
+	ring, err := w.Rings.Ring(ctx, key)
 	switch {
 	case errors.Is(err, ringstore.ErrNoRing):
 		return &fault{unverifiable, fmt.Sprintf("has the issuer of SigningKey %s/%s, which has no key yet that could have signed it: wait until the SigningKey is Ready",

@@ -26,6 +26,7 @@ import (
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/permit"
+	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/spec"
 	"github.com/keyturn/keyturn/test/controlplane"
 	"github.com/keyturn/keyturn/webhook"
@@ -56,9 +57,10 @@ func begin(t *testing.T, objects ...client.Object) *admitter {
 func serve(t *testing.T, cached, live client.Client) *admitter {
 	t.Helper()
 	a := &admitter{t: t, server: ctrlwebhook.NewServer(ctrlwebhook.Options{WebhookMux: http.NewServeMux()}), cached: cached, live: live}
+	clk := clocktesting.NewFakePassiveClock(today())
 	webhook.Register(a.server, webhook.Options{
-		Reader: cached, APIReader: live, Clock: clocktesting.NewFakePassiveClock(today()),
-		Operator: operator(), Permit: permit.New(operator()),
+		Reader: cached, APIReader: live, Clock: clk, Operator: operator(), Permit: permit.New(operator()),
+		Rings: ringstore.New(cached, live, clk, operator().SignerStaleness),
 	})
 	return a
 }

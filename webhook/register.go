@@ -38,6 +38,8 @@ type Options struct {
 	Clock     clock.PassiveClock
 	Operator  spec.Operator
 	Permit    *permit.Checker
+	// Rings are those that tokens are judged by.
+	Rings *ringstore.Store
 }
 
 // Register adds every handler to a server.
@@ -45,10 +47,7 @@ func Register(server ctrlwebhook.Server, options Options) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	w := &world{
-		Options: options,
-		rings:   ringstore.New(options.Reader, options.APIReader, options.Clock, options.Operator.SignerStaleness),
-	}
+	w := &world{Options: options}
 	server.Register(PathSigningKey, admission.WithValidator(scheme, &signingKeys{world: w}))
 	server.Register(PathServiceToken, admission.WithValidator(scheme, &serviceTokens{world: w}))
 	server.Register(PathSecret, admission.WithValidator(scheme, &secrets{world: w}))
@@ -58,7 +57,6 @@ func Register(server ctrlwebhook.Server, options Options) {
 // world is what the handlers read of the cluster.
 type world struct {
 	Options
-	rings *ringstore.Store
 }
 
 // namespace returns the metadata of a namespace, which has a name only if there is no such namespace.

@@ -103,7 +103,7 @@ func (h *signingKeys) liveTokens(ctx context.Context, key *v1alpha1.SigningKey) 
 // keysOf is what is known of a SigningKey's keys. Where its ring is lost, it knows only what the spec revokes.
 func (w *world) keysOf(ctx context.Context, key *v1alpha1.SigningKey) (token.Keys, error) {
 	keys := token.Keys{Revoked: spec.RevokedKeyIDs(key)}
-	ring, err := w.rings.Ring(ctx, key)
+	ring, err := w.Rings.Ring(ctx, key)
 	if err != nil && !errors.Is(err, ringstore.ErrNoRing) {
 		return keys, fmt.Errorf("read ring: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyturn/keyturn/controllers/servicetoken"
 	"github.com/keyturn/keyturn/controllers/signingkey"
+	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/webhookcert"
@@ -34,7 +35,8 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(cluster, options, certificate)
+	view := newView(options)
+	mgr, err := newManager(cluster, options, certificate, view)
 	if err != nil {
 		return err
 	}
@@ -44,10 +46,17 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer(), options.Operator); err != nil {
 		return err
 	}
-	if err := addControllers(mgr, options); err != nil {
+	rings := ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, options.Operator.SignerStaleness)
+	if err := addControllers(mgr, options, rings); err != nil {
 		return err
 	}
 	if err := addProbes(mgr, certificate); err != nil {
+		return err
+	}
+	if err := addView(ctx, mgr, view); err != nil {
+		return err
+	}
+	if err := addDiscovery(ctx, mgr, options, rings, view, certificate); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -56,10 +65,10 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	return nil
 }
 
-func newManager(cluster *rest.Config, options Options, certificate *webhookcert.Manager) (ctrl.Manager, error) {
+func newManager(cluster *rest.Config, options Options, certificate *webhookcert.Manager, view *freshness.View) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme:                        newScheme(),
-		Cache:                         cacheOptions(),
+		Cache:                         cacheOptions(view),
 		LeaderElection:                options.LeaderElect,
 		LeaderElectionID:              "keyturn",
 		LeaderElectionNamespace:       options.Namespace,
@@ -91,10 +100,11 @@ func newCertificate(cluster *rest.Config, options Options) (*webhookcert.Manager
 		Namespace:            options.Namespace,
 		WebhookConfiguration: options.WebhookConfiguration,
 		Names:                options.WebhookNames,
+		FurtherNames:         options.httpsNames(),
 	})
 }
 
-func addControllers(mgr ctrl.Manager, o Options) error {
+func addControllers(mgr ctrl.Manager, o Options, rings *ringstore.Store) error {
 	permits := permit.New(o.Operator)
 	keys := &signingkey.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-signingkey"),
@@ -102,8 +112,7 @@ func addControllers(mgr ctrl.Manager, o Options) error {
 	}
 	tokens := &servicetoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
-		Clock: o.Clock, Permit: permits, Workers: o.Workers,
-		Rings: ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, o.Operator.SignerStaleness),
+		Clock: o.Clock, Permit: permits, Workers: o.Workers, Rings: rings,
 	}
 	if o.Wake != nil {
 		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)
@@ -115,7 +124,7 @@ func addControllers(mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{
-		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator, Permit: permits,
+		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator, Permit: permits, Rings: rings,
 	})
 	return nil
 }

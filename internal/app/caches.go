@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
@@ -25,9 +26,10 @@ func newScheme() *runtime.Scheme {
 
 // cacheOptions keep in memory only what is Keyturn's: Secrets and ConfigMaps by label, everything without the managed
 // fields, which nothing reads and which are often larger than the object.
-func cacheOptions() cache.Options {
+func cacheOptions(view *freshness.View) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
 	return cache.Options{
+		NewInformer:      view.NewInformer,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:    {Label: ours},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -40,6 +41,11 @@ type Options struct {
 	WebhookNames         []string
 	WebhookConfiguration string
 
+	// HTTPSAddress is where JWKS and discovery are served, as host:port; "0" for nowhere.
+	HTTPSAddress string
+	// TLSCertFile and TLSKeyFile hold the certificate to serve there; both are empty for the one that the webhook has.
+	TLSCertFile, TLSKeyFile string
+
 	MetricsAddress string
 	ProbeAddress   string
 
@@ -62,7 +68,7 @@ func DefaultOptions() Options {
 		Operator:    spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
 		Workers:     8, QPS: 500, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
-		MetricsAddress: ":8080", ProbeAddress: ":8081",
+		HTTPSAddress: ":8443", MetricsAddress: ":8080", ProbeAddress: ":8081",
 		Clock: clock.RealClock{},
 	}
 }
@@ -73,7 +79,7 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"namespace of the operator's own Secret and Lease (default $POD_NAMESPACE, else keyturn-system)")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas reconcile")
 	flags.StringVar(&o.Operator.ExternalURL, "external-url", o.Operator.ExternalURL,
-		"https URL from which the issuer of a SigningKey without spec.issuer is made")
+		"https URL under which verifiers reach --https-bind-address; the issuer of a SigningKey without spec.issuer begins with it")
 	flags.DurationVar(&o.Operator.MinimumDuration, "minimum-duration", o.Operator.MinimumDuration,
 		"floor on spec.rotation.period and spec.tokens.maxDuration of a SigningKey and spec.duration of a ServiceToken, at least 1s")
 	flags.DurationVar(&o.Operator.SignerStaleness, "signer-staleness", o.Operator.SignerStaleness,
@@ -90,6 +96,10 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		})
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration,
 		"name of the ValidatingWebhookConfiguration whose caBundle the operator keeps")
+	flags.StringVar(&o.HTTPSAddress, "https-bind-address", o.HTTPSAddress, "address of JWKS and discovery, 0 for none")
+	flags.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile,
+		"PEM file with the certificate chain for --https-bind-address, reread when it changes (default the webhook's certificate)")
+	flags.StringVar(&o.TLSKeyFile, "tls-key-file", o.TLSKeyFile, "PEM file with the private key of --tls-cert-file")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz")
 }
@@ -110,6 +120,7 @@ func (o *Options) Complete() error {
 		between("--workers", o.Workers, 1, 256),
 		between("--webhook-port", o.WebhookPort, 1, 65535),
 		checkExternalURL(o.Operator.ExternalURL),
+		o.checkHTTPS(),
 	)
 }
 
@@ -123,6 +134,19 @@ func atLeastSecond(name string, d time.Duration) error {
 func between(name string, n, least, most int) error {
 	if n < least || n > most {
 		return fmt.Errorf("%s=%d: must be between %d and %d", name, n, least, most)
+	}
+	return nil
+}
+
+func (o *Options) checkHTTPS() error {
+	if (o.TLSCertFile == "") != (o.TLSKeyFile == "") {
+		return fmt.Errorf("--tls-cert-file=%q and --tls-key-file=%q: give both or neither", o.TLSCertFile, o.TLSKeyFile)
+	}
+	if !o.servesHTTPS() {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(o.HTTPSAddress); err != nil {
+		return fmt.Errorf("--https-bind-address=%q: must be host:port, as in :8443, or 0 for none", o.HTTPSAddress)
 	}
 	return nil
 }

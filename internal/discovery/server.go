@@ -68,7 +68,9 @@ func (s *Server) Start(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(logger.V(1)), slog.LevelInfo),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(tls.NewListener(netutil.LimitListener(listener, mostConnections), config)) }()
+	go func() {
+		ended <- server.Serve(tls.NewListener(netutil.LimitListener(listener, mostConnections), config))
+	}()
 	s.serving.Store(true)
 	defer s.serving.Store(false)
 	logger.Info("serving JWKS and discovery", "address", listener.Addr().String())

@@ -148,6 +148,10 @@ func (c *realCluster) webhooks(every, probe string) *admissionregistrationv1.Val
 			},
 		}}
 	}
+	// The ConfigMap that this replica publishes is not what it is asked about.
+	configuration.Webhooks[0].ObjectSelector = &metav1.LabelSelector{
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: managedByLabel, Operator: metav1.LabelSelectorOpDoesNotExist}},
+	}
 	configuration.Webhooks[1].ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{probeLabel: "true"}}
 	return configuration
 }

@@ -13,13 +13,13 @@ func TestOptionsThatCannotWorkAreRefusedByName(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"no namespace":           {func(o *Options) { o.Namespace = "" }, "namespace of the webhook certificate's Secret is empty"},
-		"no configuration":       {func(o *Options) { o.WebhookConfiguration = "" }, "webhook configuration is empty"},
-		"no names":               {func(o *Options) { o.Names = nil }, "webhook names are empty"},
-		"a URL for a name":       {func(o *Options) { o.Names = []string{"https://x"} }, `certificate name "https://x" is neither a DNS name`},
+		"no namespace":                {func(o *Options) { o.Namespace = "" }, "namespace of the webhook certificate's Secret is empty"},
+		"no configuration":            {func(o *Options) { o.WebhookConfiguration = "" }, "webhook configuration is empty"},
+		"no names":                    {func(o *Options) { o.Names = nil }, "webhook names are empty"},
+		"a URL for a name":            {func(o *Options) { o.Names = []string{"https://x"} }, `certificate name "https://x" is neither a DNS name`},
 		"a further name that is none": {func(o *Options) { o.FurtherNames = []string{"a_b"} }, `certificate name "a_b" is neither`},
-		"a propagation below 1s": {func(o *Options) { o.Propagation = time.Millisecond }, "propagation is 1ms, less than 1s"},
-		"a negative backdate":    {func(o *Options) { o.Backdate = -time.Second }, "backdate is -1s, less than 0s"},
+		"a propagation below 1s":      {func(o *Options) { o.Propagation = time.Millisecond }, "propagation is 1ms, less than 1s"},
+		"a negative backdate":         {func(o *Options) { o.Backdate = -time.Second }, "backdate is -1s, less than 0s"},
 		"a serving certificate too short to replace in time": {
 			func(o *Options) { o.ServingLifetime = 359 * time.Second }, "serving lifetime is 5m59s, less than 6m0s",
 		},

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/discovery"
+	"github.com/keyturn/keyturn/internal/freshness"
+	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/webhookcert"
+)
+
+// The bounds of how old a replica's view of the cluster may be before it stops saying that it is ready. A verifier may be given
+// the set of such a replica for that long, and for as long again as its readiness takes to get around; both must fit into the
+// propagationDelay and clockSkew for which a key is published beyond the verifiers' cache time, 3 minutes by default.
+const (
+	longestView  = 2 * time.Minute
+	shortestView = 5 * time.Second
+)
+
+func newView(o Options) *freshness.View {
+	return freshness.New(o.Clock, max(shortestView, min(longestView, o.Operator.SignerStaleness)))
+}
+
+// addView fills every cache from the start and on every replica: whoever is asked first, or takes over, finds them filled.
+func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	for _, kept := range []client.Object{&v1alpha1.SigningKey{}, &v1alpha1.ServiceToken{}, &corev1.Secret{}, &corev1.ConfigMap{}, namespace} {
+		if _, err := mgr.GetCache().GetInformer(ctx, kept); err != nil {
+			return fmt.Errorf("fill cache: %w", err)
+		}
+	}
+	if err := mgr.AddReadyzCheck("cluster-view", view.Fresh); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	return nil
+}
+
+// addDiscovery serves what verifiers fetch, on every replica.
+func addDiscovery(
+	ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store, view *freshness.View, certificate *webhookcert.Manager,
+) error {
+	if !o.servesHTTPS() {
+		return nil
+	}
+	directory := discovery.NewDirectory(mgr.GetClient(), rings, o.Operator)
+	if err := directory.Follow(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	served, err := servedCertificate(mgr, o, certificate)
+	if err != nil {
+		return err
+	}
+	server := &discovery.Server{
+		Address: o.HTTPSAddress, Certificate: served,
+		Handler: discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64),
+	}
+	if err := mgr.Add(server); err != nil {
+		return fmt.Errorf("add HTTPS server: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("https-server", server.Ready); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	return nil
+}
+
+// servedCertificate is the one in the files that the flags name, else the webhook's.
+func servedCertificate(
+	mgr ctrl.Manager, o Options, certificate *webhookcert.Manager,
+) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if o.TLSCertFile == "" {
+		return certificate.GetCertificate, nil
+	}
+	files, err := certwatcher.New(o.TLSCertFile, o.TLSKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-cert-file and --tls-key-file: %w", err)
+	}
+	if err := mgr.Add(files); err != nil {
+		return nil, fmt.Errorf("watch --tls-cert-file: %w", err)
+	}
+	return files.GetCertificate, nil
+}
+
+func (o *Options) servesHTTPS() bool { return o.HTTPSAddress != "0" }
+
+// httpsNames are the names under which verifiers reach the HTTPS server, if it has the webhook's certificate: its Service, and
+// the host of the external URL.
+func (o *Options) httpsNames() []string {
+	if !o.servesHTTPS() || o.TLSCertFile != "" {
+		return nil
+	}
+	service := "keyturn." + o.Namespace + ".svc"
+	names := []string{service, service + ".cluster.local"}
+	if external, err := url.Parse(o.Operator.ExternalURL); err == nil && external.Hostname() != "" {
+		names = append(names, strings.ToLower(external.Hostname()))
+	}
+	return names
+}
