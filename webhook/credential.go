@@ -26,11 +26,19 @@ func isCredential(secret *corev1.Secret) bool {
 type faultKind int
 
 const (
-	malformed faultKind = iota + 1
+	absent faultKind = iota + 1
+	malformed
 	expired
 	revoked
 	unverifiable
 )
+
+// String names the kind in metrics.
+func (k faultKind) String() string { return faultKinds()[k-1] }
+
+func faultKinds() []string {
+	return []string{"Absent", "Malformed", "Expired", "Revoked", "Unverifiable"}
+}
 
 // fault is what is wrong with a credential. The text goes on from "the token" and quotes nothing of it but its expiry and
 // the ID of its key.
@@ -42,6 +50,13 @@ type fault struct {
 // judge says what is wrong with a compact token, or returns nil. A token of an issuer that no SigningKey claims only has
 // to be a JWT that has not expired: who else signs tokens is not ours to know.
 func (w *world) judge(ctx context.Context, compact string) (*fault, error) {
+	started := w.Clock.Now()
+	wrong, err := w.examine(ctx, compact)
+	verificationDuration.WithLabelValues(resultOf(wrong, err)).Observe(w.Clock.Since(started).Seconds())
+	return wrong, err
+}
+
+func (w *world) examine(ctx context.Context, compact string) (*fault, error) {
 	claims, err := readUnverified(compact)
 	if err != nil {
 		return &fault{malformed, fmt.Sprintf("is not a JSON Web Token (RFC 7519): %v", err)}, nil

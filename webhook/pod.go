@@ -23,6 +23,7 @@ type pods struct{ *world }
 // from starting: the verifiers judge its token in any case.
 func (h *pods) ValidateCreate(ctx context.Context, pod *corev1.Pod) (admission.Warnings, error) {
 	var faults field.ErrorList
+	var kind faultKind
 	var warnings admission.Warnings
 	judged := map[string]bool{}
 	for _, use := range secretsOf(pod) {
@@ -34,8 +35,9 @@ func (h *pods) ValidateCreate(ctx context.Context, pod *corev1.Pod) (admission.W
 		switch {
 		case err != nil:
 			warnings = append(warnings, fmt.Sprintf("%s: Secret %s could not be judged (%s)", use.path, use.name, apierrors.ReasonForError(err)))
-		case wrong != "":
-			faults = append(faults, field.Forbidden(use.path, wrong))
+		case wrong != nil:
+			kind = wrong.kind
+			faults = append(faults, field.Forbidden(use.path, fmt.Sprintf("the token in Secret %s %s: %s", use.name, wrong.text, advice)))
 		}
 	}
 	if len(faults) == 0 {
@@ -43,7 +45,8 @@ func (h *pods) ValidateCreate(ctx context.Context, pod *corev1.Pod) (admission.W
 	}
 	lenient, err := h.isLenient(ctx, pod.Namespace)
 	if err != nil || !lenient {
-		return warnings, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), nameOf(pod), faults)
+		invalid := apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), nameOf(pod), faults)
+		return warnings, &refusal{error: invalid, reason: kind.String()}
 	}
 	for _, wrong := range faults {
 		warnings = append(warnings, wrong.Error())
@@ -61,23 +64,23 @@ func (h *pods) ValidateDelete(context.Context, *corev1.Pod) (admission.Warnings,
 	return nil, nil
 }
 
-// judgeSecret says what is wrong with the token in a Secret, or nothing. Secrets with Keyturn's label come from the cache.
+// judgeSecret says why the token in a Secret keeps a Pod from starting, or returns nil. Secrets with Keyturn's label come from the cache.
 // Others are read from the API server one by one: a copy or a restored one is what expires, since nobody renews it.
-func (h *pods) judgeSecret(ctx context.Context, name client.ObjectKey) (string, error) {
+func (h *pods) judgeSecret(ctx context.Context, name client.ObjectKey) (*fault, error) {
 	secret := &corev1.Secret{}
 	found, err := kube.Get(ctx, h.Reader, h.APIReader, name, secret)
 	if err != nil || !found || !isCredential(secret) {
-		return "", err
+		return nil, err
 	}
 	compact, given := secret.Data[v1alpha1.SecretKeyToken]
 	if !given {
-		return "", nil
+		return nil, nil
 	}
 	wrong, err := h.judge(ctx, string(compact))
 	if err != nil || wrong == nil || wrong.kind != expired && wrong.kind != revoked {
-		return "", err
+		return nil, err
 	}
-	return fmt.Sprintf("the token in Secret %s %s: %s", name.Name, wrong.text, advice), nil
+	return wrong, nil
 }
 
 // secretUse is where a Pod names a Secret.

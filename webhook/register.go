@@ -48,10 +48,10 @@ func Register(server ctrlwebhook.Server, options Options) {
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	w := &world{Options: options}
-	server.Register(PathSigningKey, admission.WithValidator(scheme, &signingKeys{world: w}))
-	server.Register(PathServiceToken, admission.WithValidator(scheme, &serviceTokens{world: w}))
-	server.Register(PathSecret, admission.WithValidator(scheme, &secrets{world: w}))
-	server.Register(PathPod, admission.WithValidator(scheme, &pods{world: w}))
+	server.Register(PathSigningKey, admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey}))
+	server.Register(PathServiceToken, admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken}))
+	server.Register(PathSecret, admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret}))
+	server.Register(PathPod, admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod}))
 }
 
 // world is what the handlers read of the cluster.

@@ -26,14 +26,14 @@ func (h *secrets) ValidateCreate(ctx context.Context, secret *corev1.Secret) (ad
 	path := field.NewPath("data").Key(v1alpha1.SecretKeyToken)
 	compact, given := secret.Data[v1alpha1.SecretKeyToken]
 	if !given {
-		return h.refuse(ctx, secret, field.Required(path, fmt.Sprintf("a Secret of type %s, or with the label %s, holds a token under this key",
+		return h.refuse(ctx, secret, absent, field.Required(path, fmt.Sprintf("a Secret of type %s, or with the label %s, holds a token under this key",
 			v1alpha1.SecretTypeToken, v1alpha1.LabelToken)))
 	}
 	wrong, err := h.judge(ctx, string(compact))
 	if err != nil || wrong == nil {
 		return nil, err
 	}
-	return h.refuse(ctx, secret, field.Forbidden(path, fmt.Sprintf("the token %s: %s", wrong.text, advice)))
+	return h.refuse(ctx, secret, wrong.kind, field.Forbidden(path, fmt.Sprintf("the token %s: %s", wrong.text, advice)))
 }
 
 // ValidateUpdate judges a token that is new. Taking a token away brings in no credential.
@@ -51,7 +51,7 @@ func (h *secrets) ValidateDelete(context.Context, *corev1.Secret) (admission.War
 }
 
 // refuse refuses a Secret, or warns where its namespace asks for that.
-func (h *secrets) refuse(ctx context.Context, secret *corev1.Secret, wrong *field.Error) (admission.Warnings, error) {
+func (h *secrets) refuse(ctx context.Context, secret *corev1.Secret, kind faultKind, wrong *field.Error) (admission.Warnings, error) {
 	lenient, err := h.isLenient(ctx, secret.Namespace)
 	if err != nil {
 		return nil, err
@@ -59,5 +59,6 @@ func (h *secrets) refuse(ctx context.Context, secret *corev1.Secret, wrong *fiel
 	if lenient {
 		return admission.Warnings{wrong.Error()}, nil
 	}
-	return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Secret").GroupKind(), secret.Name, field.ErrorList{wrong})
+	invalid := apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Secret").GroupKind(), secret.Name, field.ErrorList{wrong})
+	return nil, &refusal{error: invalid, reason: kind.String()}
 }

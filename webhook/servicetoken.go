@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -88,5 +89,8 @@ func invalid(kind, name string, faults field.ErrorList) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), name, faults)
+	return &refusal{
+		error:  apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), name, faults),
+		reason: reasonOf(strings.ToLower(kind), faults[0].Field),
+	}
 }

@@ -39,9 +39,10 @@ func (h *signingKeys) ValidateDelete(ctx context.Context, key *v1alpha1.SigningK
 	}
 	names := slices.Collect(maps.Keys(live))
 	last := slices.MaxFunc(slices.Collect(maps.Values(live)), time.Time.Compare)
-	return nil, apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("signingkeys").GroupResource(), key.Name, fmt.Errorf(
+	forbidden := apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("signingkeys").GroupResource(), key.Name, fmt.Errorf(
 		"%s a live token that nobody could verify any more (%s), the last until %s: delete what uses them or wait, or annotate the SigningKey with %s=true",
 		count(len(live), "ServiceToken holds", "ServiceTokens hold"), some(names), last.UTC().Format(time.RFC3339), v1alpha1.AnnotationForceDelete))
+	return nil, &refusal{error: forbidden, reason: reasonTokenAlive}
 }
 
 // isCleaner says whether the request comes from a controller that removes what nobody wants any more.

@@ -30,6 +30,7 @@ func run() error {
 	logging := zap.Options{}
 	logging.BindFlags(flags)
 	options := app.DefaultOptions()
+	options.Version = version
 	options.BindFlags(flags)
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(os.Args[1:]); err != nil {
@@ -45,7 +46,7 @@ func run() error {
 	if err := options.Complete(); err != nil {
 		return err
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	app.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 	ctrl.Log.WithName("keyturn").Info("starting", "version", version, "go", runtime.Version())
 	cluster, err := config.GetConfig()
 	if err != nil {

@@ -74,27 +74,31 @@ func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now
 		return kube.Problemf(v1alpha1.ReasonSigningKeyNotReady, "SigningKey %s/%s: %v",
 			w.key.Namespace, w.key.Name, err)
 	}
-	if err := w.sign(terms); err != nil {
+	reason, wanted := w.wanted(cause)
+	if err := r.sign(w, terms); err != nil {
 		return err
 	}
 	if err := r.writeSecret(ctx, w); err != nil {
 		return err
 	}
+	r.countIssue(reason, wanted, now)
 	w.cause = cause
 	w.next = w.request.RenewalTime(terms.IssuedAt, terms.Expiry)
 	return nil
 }
 
-func (w *world) sign(terms token.Terms) error {
+func (r *Reconciler) sign(w *world, terms token.Terms) error {
 	payload, err := token.Encode(w.request.Payload(string(uuid.NewUUID()), terms.IssuedAt))
 	if err != nil {
 		return err
 	}
 	signer, _ := w.ring.Signer()
+	started := r.Clock.Now()
 	compact, err := jose.Sign(signer, w.request.Type, payload)
 	if err != nil {
 		return err
 	}
+	signatureDuration.WithLabelValues(string(signer.Algorithm())).Observe(r.Clock.Since(started).Seconds())
 	says, err := jose.Parse(compact.Reveal())
 	if err != nil {
 		return err
@@ -123,6 +127,7 @@ func (r *Reconciler) withdraw(ctx context.Context, w *world) error {
 			return err
 		}
 		w.withdrawn = true
+		withdrawn.Inc()
 	}
 	return kube.Problemf(v1alpha1.ReasonExpired, "spec.expiresAt %s has passed and the token was withdrawn: move it, or delete the ServiceToken",
 		w.object.Spec.ExpiresAt.UTC().Format(time.RFC3339))

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	applyv1alpha1 "github.com/keyturn/keyturn/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -32,12 +33,15 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 		}
 	}
 	if w.cause != "" {
+		log.FromContext(ctx).V(1).Info("token issued", "cause", w.cause, "tokenID", w.says.ID, "keyID", w.says.KeyID, "expires", w.says.Expiry)
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",
 			"token %s was issued with key %s: %s", w.says.ID, w.says.KeyID, w.cause.Words())
 	}
 	if w.withdrawn {
+		log.FromContext(ctx).Info("token withdrawn", "expiresAt", w.object.Spec.ExpiresAt)
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonWithdrawn, "Withdraw", "%s", kube.MessageOf(problem))
 	} else if problem != nil && kube.IsNews(w.object.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
+		log.FromContext(ctx).Info("not ready", "reason", kube.ReasonOf(problem), "message", kube.MessageOf(problem))
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.Note(kube.MessageOf(problem)))
 	}
 	return nil

@@ -88,6 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	key := &v1alpha1.SigningKey{}
 	if err := r.Client.Get(ctx, req.NamespacedName, key); err != nil {
 		if apierrors.IsNotFound(err) {
+			blockedCopies.DeleteLabelValues(req.Namespace, req.Name)
 			return ctrl.Result{}, r.withdrawCopies(ctx, req.NamespacedName)
 		}
 		return ctrl.Result{}, fmt.Errorf("read SigningKey: %w", err)

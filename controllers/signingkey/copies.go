@@ -96,6 +96,7 @@ func (r *Reconciler) publish(ctx context.Context, w *world) error {
 			errs = append(errs, r.remove(ctx, cm))
 		}
 	}
+	blockedCopies.WithLabelValues(w.key.Namespace, w.key.Name).Set(float64(len(w.blocked)))
 	return errors.Join(errs...)
 }
 

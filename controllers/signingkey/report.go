@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	applyv1alpha1 "github.com/keyturn/keyturn/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -57,9 +58,12 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 		r.Recorder.Eventf(w.key, nil, corev1.EventTypeNormal, eventReason(t.Change), "Rotate", "%s", eventNote(t))
 	}
 	if w.lost != "" && (len(w.transitions) > 0 || changed) {
+		transitions.WithLabelValues(v1alpha1.ReasonRingLost).Inc()
+		log.FromContext(ctx).Info("ring lost", "because", w.lost)
 		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, v1alpha1.ReasonRingLost, "Recover", "%s", w.lost)
 	}
-	if kube.IsNews(w.key.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) && isProblem(problem) {
+	if problem != nil && kube.IsNews(w.key.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
+		log.FromContext(ctx).Info("not ready", "reason", kube.ReasonOf(problem), "message", kube.MessageOf(problem))
 		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.Note(kube.MessageOf(problem)))
 	}
 	return nil
@@ -167,6 +171,14 @@ func keyStatuses(ring rotation.Ring) []v1alpha1.KeyStatus {
 		})
 	}
 	return out
+}
+
+// note logs and counts what has happened to keys.
+func note(ctx context.Context, happened []rotation.Transition) {
+	for _, t := range happened {
+		transitions.WithLabelValues(string(t.Change)).Inc()
+		log.FromContext(ctx).Info("key changed", "transition", t.Change, "keyID", t.KeyID, "algorithm", t.Algorithm)
+	}
 }
 
 func eventReason(c rotation.Change) string {

@@ -77,6 +77,7 @@ func (r *Reconciler) advance(ctx context.Context, w *world) error {
 	}
 	w.ring, w.outcome = next, outcome
 	w.transitions = append(w.transitions, outcome.Transitions...)
+	note(ctx, outcome.Transitions)
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 	"github.com/keyturn/keyturn/webhook"
 )
@@ -40,6 +41,11 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
+	unregister, err := register(buildInfo(options.Version), certificate, statemetrics.New(ctx, mgr.GetCache(), options.Operator))
+	if err != nil {
+		return err
+	}
+	defer unregister()
 	if err := mgr.Add(certificate); err != nil {
 		return fmt.Errorf("add webhook certificate: %w", err)
 	}

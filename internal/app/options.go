@@ -25,6 +25,8 @@ const (
 
 // Options is how the operator runs.
 type Options struct {
+	// Version is what the metrics say of this build.
+	Version string
 	// Namespace is where the operator keeps its own Secret and Lease.
 	Namespace   string
 	LeaderElect bool

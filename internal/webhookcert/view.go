@@ -13,6 +13,8 @@ import (
 type view struct {
 	certificate *tls.Certificate
 	trusted     *x509.CertPool
+	// authority is the trusted one that signed the certificate; nil if none did, or only by way of another.
+	authority *x509.Certificate
 }
 
 var _ fmt.Formatter = view{}
@@ -26,7 +28,18 @@ func (m *Manager) show(offered *tls.Certificate, trusted []*x509.Certificate, no
 	if present := m.view.Load(); present != nil {
 		offered = choose(present.certificate, offered, pool, now)
 	}
-	m.view.Store(&view{certificate: offered, trusted: pool})
+	m.view.Store(&view{certificate: offered, trusted: pool, authority: signerOf(offered.Leaf, trusted)})
+}
+
+// signerOf is the authority that signed a certificate; of several with one key the one that lasts longest.
+func signerOf(certificate *x509.Certificate, authorities []*x509.Certificate) *x509.Certificate {
+	var signer *x509.Certificate
+	for _, authority := range authorities {
+		if certificate.CheckSignatureFrom(authority) == nil && (signer == nil || authority.NotAfter.After(signer.NotAfter)) {
+			signer = authority
+		}
+	}
+	return signer
 }
 
 // choose keeps the certificate in service while callers accept it and do not yet accept the one from the Secret.

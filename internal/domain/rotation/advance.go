@@ -42,6 +42,11 @@ const (
 	Discarded Change = "Discarded"
 )
 
+// Changes are all changes.
+func Changes() []Change {
+	return []Change{Generated, Published, Unpublished, Activated, RetiredNow, Revoked, Removed, Discarded}
+}
+
 // Transition is one change of one key.
 type Transition struct {
 	Change    Change

@@ -112,7 +112,9 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func issue(cause token.Cause) token.Decision { return token.Decision{Action: token.Issue, Cause: cause} }
+func issue(cause token.Cause) token.Decision {
+	return token.Decision{Action: token.Issue, Cause: cause}
+}
 
 func steps(each ...func(*testing.T, *world)) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
