@@ -59,12 +59,12 @@ type world struct {
 }
 
 // begin starts an operator for one test. The clock starts at the present, at a whole second.
-func begin(t *testing.T) *world {
+func begin(t *testing.T, change ...setup) *world {
 	t.Helper()
 	c := suite.Client(t)
 	installWebhooks(t, c)
 	clock := clocktesting.NewFakeClock(realclock.RealClock{}.Now().Truncate(time.Second))
-	w := &world{t: t, c: c, op: startOperator(t, clock)}
+	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
 	t.Cleanup(func() {
 		w.clear()
 		w.op.stop()
@@ -86,8 +86,11 @@ func (w *world) clear() {
 	}
 }
 
+// setup changes how an operator is started, and its access to the API server.
+type setup func(*app.Options, *rest.Config)
+
 // startOperator runs the program in this process until stop is called.
-func startOperator(t *testing.T, clock *clocktesting.FakeClock) *operator {
+func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup) *operator {
 	t.Helper()
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
 	o.wake = &app.Wake{SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent)}
@@ -96,13 +99,16 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock) *operator {
 	o.options.WebhookNames = []string{"127.0.0.1"}
 	o.options.MetricsAddress, o.options.ProbeAddress = "0", "0"
 	o.options.Clock, o.options.Wake = clock, o.wake
-	if err := o.options.Complete(); err != nil {
-		t.Fatal(err)
-	}
 	o.reconcilesBefore, o.busyBefore = gauge(t, reconciles), gauge(t, waiting)+gauge(t, running)
 	config := suite.Config(t)
 	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:masters"}}
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &recorder{requests: o.requests, next: next} }
+	for _, f := range change {
+		f(&o.options, config)
+	}
+	if err := o.options.Complete(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx, config, o.options) }()
@@ -238,21 +244,23 @@ func installWebhooks(t *testing.T, c client.Client) {
 // webhookPort is a free port, the same for every operator of this process, so that one configuration serves all.
 func webhookPort(t *testing.T) int {
 	t.Helper()
-	port, err := freePort()
+	port, err := sharedPort()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return port
 }
 
-var freePort = sync.OnceValues(func() (int, error) {
+var sharedPort = sync.OnceValues(freePort)
+
+func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().(*net.TCPAddr).Port, nil
-})
+}
 
 // logged is all that operators of this process have logged.
 var logged = &logBuffer{}
