@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/keyturn/keyturn/hack/release/manifests"
@@ -54,15 +55,20 @@ func kustomized(t *testing.T) map[string]*unstructured.Unstructured {
 
 func templated(t *testing.T, namespace string, values map[string]any) map[string]*unstructured.Unstructured {
 	t.Helper()
-	loaded, err := manifests.LoadChart(filepath.Join(repository, "charts", "keyturn"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := manifests.Template(loaded, namespace, values)
+	manifest, err := manifests.Template(load(t), namespace, values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return byName(t, manifest)
+}
+
+func load(t *testing.T) *chart.Chart {
+	t.Helper()
+	loaded, err := manifests.LoadChart(filepath.Join(repository, "charts", "keyturn"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
 }
 
 // byName knows the objects as in "Role keyturn-system/keyturn-manager". A name that comes twice is an error.
