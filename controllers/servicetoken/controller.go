@@ -97,7 +97,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	w, err := r.renew(ctx, t)
 	if reportErr := r.report(ctx, w, err); reportErr != nil {
-		return ctrl.Result{}, reportErr
+		err = reportErr
 	}
 	return r.requeue(w, err)
 }
@@ -108,7 +108,7 @@ const retryBlocked = 30 * time.Second
 // requeue is when to look again: exactly when the token is due, or soon while a foreign Secret is in the way.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
 	switch {
-	case apierrors.IsConflict(err), errors.Is(err, errCacheFollows):
+	case kube.IsOvertaken(err), errors.Is(err, errCacheFollows):
 		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
 	case errors.Is(err, errRingFollows):
 		return ctrl.Result{RequeueAfter: retryBlocked}, nil

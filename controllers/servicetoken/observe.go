@@ -76,7 +76,7 @@ func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 		return kube.Problemf(v1alpha1.ReasonSecretConflict,
 			"Secret %s exists and does not belong to this ServiceToken: delete it, or name another in spec.secretName", name.Name)
 	}
-	if _, behind := r.secrets.NewerThan(secret); behind {
+	if _, _, behind := r.secrets.NewerThan(secret); behind {
 		return errCacheFollows
 	}
 	w.secret = secret

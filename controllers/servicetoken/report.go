@@ -18,12 +18,12 @@ import (
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if apierrors.IsConflict(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) {
+	if kube.IsOvertaken(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) {
 		return nil // The next pass sees what somebody else did, or is about to do.
 	}
-	if last, ok := r.statuses.NewerThan(w.object); ok {
+	if last, version, ok := r.statuses.NewerThan(w.object); ok {
 		w.object = w.object.DeepCopy()
-		w.object.Status = last
+		w.object.Status, w.object.ResourceVersion = last, version
 	}
 	status := w.object.Status.DeepCopy()
 	r.describe(w, status, problem)
@@ -53,7 +53,13 @@ func (r *Reconciler) applyStatus(ctx context.Context, t *v1alpha1.ServiceToken, 
 		return err
 	}
 	object := applyv1alpha1.ServiceToken(t.Name, t.Namespace).WithUID(t.UID).WithStatus(wanted)
-	err = r.Client.Status().Apply(ctx, object, fieldOwner, client.ForceOwnership)
+	err = kube.WriteOver(t.ResourceVersion, func(version string) error {
+		return r.Client.Status().Apply(ctx, object.WithResourceVersion(version), fieldOwner, client.ForceOwnership)
+	}, func() (string, bool, error) {
+		now := &v1alpha1.ServiceToken{}
+		err := r.Live.Get(ctx, client.ObjectKeyFromObject(t), now)
+		return now.ResourceVersion, equality.Semantic.DeepEqual(now.Status, t.Status), err
+	})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil

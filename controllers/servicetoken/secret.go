@@ -23,8 +23,10 @@ func (r *Reconciler) writeSecret(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
+	// What somebody else has put there since the decision was made is never written over: it may be a newer token.
+	want.WithResourceVersion(kube.Absent)
 	if w.secret != nil {
-		want.WithUID(w.secret.UID)
+		want.WithUID(w.secret.UID).WithResourceVersion(w.secret.ResourceVersion)
 	}
 	err = r.Client.Apply(ctx, want, fieldOwner, client.ForceOwnership)
 	switch {

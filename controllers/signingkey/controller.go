@@ -98,14 +98,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	world, err := r.turn(ctx, key)
 	if reportErr := r.report(ctx, world, err); reportErr != nil {
-		return ctrl.Result{}, reportErr
+		err = reportErr
 	}
 	return r.requeue(world, err)
 }
 
 // requeue is when to look again: exactly when time alone changes the ring, or soon while a copy is blocked.
 func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) {
+	if kube.IsOvertaken(err) {
 		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
 	}
 	if err != nil && !isProblem(err) {

@@ -92,12 +92,37 @@ func (r *Reconciler) publish(ctx context.Context, w *world) error {
 	}
 	for _, cm := range w.stray {
 		// A copy under an earlier name stays until the one under the new name is there.
-		if w.copies[cm.Namespace] != nil || !slices.Contains(w.targets, cm.Namespace) {
-			errs = append(errs, r.remove(ctx, cm))
+		if w.copies[cm.Namespace] == nil && slices.Contains(w.targets, cm.Namespace) {
+			continue
 		}
+		unwanted, err := r.isUnwanted(ctx, w, cm)
+		if err == nil && unwanted {
+			err = r.remove(ctx, cm)
+		}
+		errs = append(errs, err)
 	}
 	blockedCopies.WithLabelValues(w.key.Namespace, w.key.Name).Set(float64(len(w.blocked)))
 	return errors.Join(errs...)
+}
+
+// isUnwanted asks the API server whether a stray copy is one by the present SigningKey and labels of its namespace: the caches
+// of a leader that was frozen catch up one after the other, and what they do not show yet will cause another pass.
+func (r *Reconciler) isUnwanted(ctx context.Context, w *world, cm *corev1.ConfigMap) (bool, error) {
+	key := &v1alpha1.SigningKey{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.key), key)
+	if err != nil || key.UID != w.key.UID || key.Generation != w.key.Generation {
+		return false, client.IgnoreNotFound(err)
+	}
+	if slices.Contains(w.targets, cm.Namespace) || key.Spec.JWKS.Namespaces == nil {
+		return true, nil
+	}
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := r.Live.Get(ctx, client.ObjectKey{Name: cm.Namespace}, namespace); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	chosen, err := spec.Selects(key.Spec.JWKS.Namespaces, spec.Namespace{Name: namespace.Name, Labels: namespace.Labels})
+	return !chosen, err
 }
 
 func (r *Reconciler) publishIn(ctx context.Context, w *world, ns, set string) error {
@@ -119,17 +144,33 @@ func (r *Reconciler) publishIn(ctx context.Context, w *world, ns, set string) er
 			have = found
 		}
 	}
-	if have != nil && generationOf(have) > w.ring.Ring().Generation && !w.confirmed {
+	// What somebody else has put there since is never written over: it may be somebody else's, or a newer set.
+	if have == nil {
+		return r.applyCopy(ctx, w, ns, want.WithResourceVersion(kube.Absent))
+	}
+	if generationOf(have) > w.ring.Ring().Generation {
+		if err := r.confirmRing(ctx, w); err != nil {
+			return err
+		}
+	} else if upToDate(have, want) && w.key.Status.ObservedGeneration == w.key.Generation {
+		w.copies[ns] = have
+		return nil
+	}
+	return r.applyCopy(ctx, w, ns, want.WithUID(have.UID).WithResourceVersion(have.ResourceVersion))
+}
+
+// confirmRing asks the API server whether the ring at hand is still the one in force. Of a copy that says it was made from a
+// newer ring, it tells a forged one from that of a successor.
+func (r *Reconciler) confirmRing(ctx context.Context, w *world) error {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.secret), secret)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read ring Secret: %w", err)
+	}
+	if err != nil || secret.ResourceVersion != w.secret.ResourceVersion {
 		return errStaleRing
 	}
-	if have != nil {
-		if upToDate(have, want) && generationOf(have) <= w.ring.Ring().Generation && w.key.Status.ObservedGeneration == w.key.Generation {
-			w.copies[ns] = have
-			return nil
-		}
-		want.WithResourceVersion(have.ResourceVersion)
-	}
-	return r.applyCopy(ctx, w, ns, want)
+	return nil
 }
 
 func (r *Reconciler) applyCopy(ctx context.Context, w *world, ns string, want *corev1ac.ConfigMapApplyConfiguration) error {
@@ -207,6 +248,13 @@ func (r *Reconciler) withdrawCopies(ctx context.Context, key types.NamespacedNam
 	var list corev1.ConfigMapList
 	if err := r.Client.List(ctx, &list, copiesOf(key)); err != nil {
 		return fmt.Errorf("list JWKS ConfigMaps: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return nil
+	}
+	// The cache that lacks the SigningKey may be behind the one that shows its copies.
+	if there, err := kube.Get(ctx, r.Live, r.Live, key, &v1alpha1.SigningKey{}); err != nil || there {
+		return err
 	}
 	var errs []error
 	for i := range list.Items {

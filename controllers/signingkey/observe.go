@@ -29,8 +29,6 @@ type world struct {
 	ring   keyring.Keyring
 	// lost says why the ring was not in the Secret although keys were published; empty if it was.
 	lost string
-	// confirmed says that the API server itself was asked for the ring in this pass.
-	confirmed bool
 
 	// targets are the namespaces that shall hold a copy; copies are those that exist, by namespace.
 	targets []string
@@ -147,7 +145,6 @@ func (r *Reconciler) observeRing(ctx context.Context, w *world) error {
 	if err := r.readRing(ctx, r.Live, w); err != nil {
 		return err
 	}
-	w.confirmed = true
 	if w.hasRing() {
 		return nil
 	}

@@ -39,12 +39,12 @@ func (r *Reconciler) judge(w *world) error {
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if apierrors.IsConflict(problem) {
+	if kube.IsOvertaken(problem) {
 		return nil // Somebody else was faster: the next pass sees what they did.
 	}
-	if last, ok := r.statuses.NewerThan(w.key); ok {
+	if last, version, ok := r.statuses.NewerThan(w.key); ok {
 		w.key = w.key.DeepCopy()
-		w.key.Status = last
+		w.key.Status, w.key.ResourceVersion = last, version
 	}
 	status := w.key.Status.DeepCopy()
 	r.describe(w, status, problem)
@@ -75,7 +75,13 @@ func (r *Reconciler) applyStatus(ctx context.Context, key *v1alpha1.SigningKey, 
 		return err
 	}
 	object := applyv1alpha1.SigningKey(key.Name, key.Namespace).WithUID(key.UID).WithStatus(wanted)
-	err = r.Client.Status().Apply(ctx, object, fieldOwner, client.ForceOwnership)
+	err = kube.WriteOver(key.ResourceVersion, func(version string) error {
+		return r.Client.Status().Apply(ctx, object.WithResourceVersion(version), fieldOwner, client.ForceOwnership)
+	}, func() (string, bool, error) {
+		now := &v1alpha1.SigningKey{}
+		err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), now)
+		return now.ResourceVersion, equality.Semantic.DeepEqual(now.Status, key.Status), err
+	})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil

@@ -78,6 +78,15 @@ func IsGoing(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
+// Absent is the resourceVersion of an object that must not be there yet: an apply under it creates the object, or meets a
+// conflict where somebody else has. No object ever has it, because 1 is the revision of an empty store.
+const Absent = "1"
+
+// IsOvertaken says whether a write failed because somebody else has written that object first: the next look shows what.
+func IsOvertaken(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
+}
+
 // RetryConflict is how soon to look again after somebody else was faster: the cache shows by then what they did.
 const RetryConflict = 200 * time.Millisecond
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -21,6 +22,21 @@ func Convert[T any](from any) (*T, error) {
 		return nil, fmt.Errorf("decode %T: %w", into, err)
 	}
 	return into, nil
+}
+
+// WriteOver writes a status over the one that it was made from, which the object had at a version. Where the object has another
+// version by now, current reads it and says whether that status is still the same: then only something else has changed.
+// Otherwise the conflict is returned: a leader that was frozen, and has a successor, must not bring back what it knew.
+func WriteOver(version string, write func(version string) error, current func() (version string, same bool, err error)) error {
+	conflict := write(version)
+	if !apierrors.IsConflict(conflict) {
+		return conflict
+	}
+	version, same, err := current()
+	if err != nil || !same {
+		return conflict
+	}
+	return write(version)
 }
 
 // Instant is a metav1.Time for an instant, or nil for none.

@@ -34,20 +34,20 @@ func (w *Written[T]) Remember(uid types.UID, version string, value T) {
 	w.last[uid] = written[T]{version: version, value: value}
 }
 
-// NewerThan returns what was written, if that is newer than the object as a cache shows it.
-func (w *Written[T]) NewerThan(object metav1.Object) (T, bool) {
+// NewerThan returns what was written and its resourceVersion, if that is newer than the object as a cache shows it.
+func (w *Written[T]) NewerThan(object metav1.Object) (T, string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last, ok := w.last[object.GetUID()]
 	if !ok {
-		return last.value, false
+		return last.value, "", false
 	}
 	if order, err := resourceversion.CompareResourceVersion(object.GetResourceVersion(), last.version); err == nil && order < 0 && last.asked < patience {
 		last.asked++
 		w.last[object.GetUID()] = last
-		return last.value, true
+		return last.value, last.version, true
 	}
 	delete(w.last, object.GetUID())
 	var none T
-	return none, false
+	return none, "", false
 }

@@ -32,7 +32,7 @@ func TestNewerThan(t *testing.T) {
 			var w kube.Written[string]
 			w.Remember("a", "8", "earlier")
 			w.Remember("a", "10", "value")
-			got, ok := w.NewerThan(c.cached)
+			got, _, ok := w.NewerThan(c.cached)
 			if ok != c.want || (got == "value") != c.want || got == "earlier" {
 				t.Errorf("got %q, %t, want %t", got, ok, c.want)
 			}
@@ -43,10 +43,10 @@ func TestNewerThan(t *testing.T) {
 func TestWhatTheCacheHasShownIsForgotten(t *testing.T) {
 	var w kube.Written[string]
 	w.Remember("a", "10", "value")
-	if _, ok := w.NewerThan(shown("a", "10")); ok {
+	if _, _, ok := w.NewerThan(shown("a", "10")); ok {
 		t.Error("the cache has caught up and is not believed")
 	}
-	if got, ok := w.NewerThan(shown("a", "9")); ok {
+	if got, _, ok := w.NewerThan(shown("a", "9")); ok {
 		t.Errorf("%q was not forgotten", got)
 	}
 }
@@ -57,7 +57,7 @@ func TestACacheThatNeverCatchesUpIsBelievedInTheEnd(t *testing.T) {
 	w.Remember("a", "10", "value")
 	asked := 0
 	for ; asked < 1000; asked++ {
-		if _, ok := w.NewerThan(shown("a", "9")); !ok {
+		if _, version, ok := w.NewerThan(shown("a", "9")); !ok || version != "10" {
 			break
 		}
 	}
@@ -75,7 +75,7 @@ func TestWrittenByManyWorkers(t *testing.T) {
 			uid := types.UID(strconv.Itoa(worker))
 			for i := range 50 {
 				w.Remember(uid, strconv.Itoa(i+2), i)
-				if got, ok := w.NewerThan(shown(uid, "1")); !ok || got != i {
+				if got, _, ok := w.NewerThan(shown(uid, "1")); !ok || got != i {
 					t.Errorf("got %d, %t, want %d", got, ok, i)
 				}
 			}

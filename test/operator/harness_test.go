@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,8 +47,8 @@ type operator struct {
 	requests *requests
 	options  app.Options
 	stop     func()
-	// reconcilesBefore is how many reconciles this process had done before, and busyBefore what its metrics still count
-	// as waiting or running of operators that were stopped.
+	// reconcilesBefore is how many reconciles this process had done before, and busyBefore what its metrics count as waiting
+	// or running though nothing is. A controller that starts sets the number of its running workers to zero.
 	reconcilesBefore, busyBefore float64
 }
 
@@ -66,8 +67,8 @@ func begin(t *testing.T, change ...setup) *world {
 	clock := clocktesting.NewFakeClock(realclock.RealClock{}.Now().Truncate(time.Second))
 	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
 	t.Cleanup(func() {
+		defer w.op.stop()
 		w.clear()
-		w.op.stop()
 	})
 	return w
 }
@@ -99,7 +100,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 	o.options.WebhookNames = []string{"127.0.0.1"}
 	o.options.MetricsAddress, o.options.ProbeAddress = "0", "0"
 	o.options.Clock, o.options.Wake = clock, o.wake
-	o.reconcilesBefore, o.busyBefore = gauge(t, reconciles), gauge(t, waiting)+gauge(t, running)
+	o.reconcilesBefore, o.busyBefore = gauge(t, reconciles), gauge(t, waiting)
 	config := suite.Config(t)
 	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:masters"}}
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &recorder{requests: o.requests, next: next} }
@@ -193,6 +194,13 @@ func (r *requests) writes() []call {
 		}
 	}
 	return found
+}
+
+// has says whether a call of that method was made whose path holds part.
+func (r *requests) has(method, part string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.calls, func(c call) bool { return c.method == method && strings.Contains(c.path, part) })
 }
 
 func (r *requests) forget() {
