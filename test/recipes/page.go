@@ -37,6 +37,26 @@ type Page struct {
 	Steps []Step
 }
 
+// ReadPages reads every recipe below the top folder of the repository.
+func ReadPages(top string) ([]Page, error) {
+	paths, err := filepath.Glob(filepath.Join(top, "docs", "recipes", "*.md"))
+	if err != nil {
+		return nil, fmt.Errorf("find recipes: %w", err)
+	}
+	var pages []Page
+	for _, path := range paths {
+		if filepath.Base(path) == "README.md" {
+			continue
+		}
+		page, err := ReadPage(path)
+		if err != nil {
+			return nil, err
+		}
+		pages = append(pages, page)
+	}
+	return pages, nil
+}
+
 // ReadPage reads a Markdown file. It is an error if a block has no use: each is run, written to a file, or compared.
 func ReadPage(path string) (Page, error) {
 	content, err := os.ReadFile(path)

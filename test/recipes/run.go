@@ -19,6 +19,8 @@ type Kitchen struct {
 	// Beside starts a command beside the cluster, where the names of its Services resolve. Its own arguments come first, the
 	// command's follow.
 	Beside []string
+	// Directory is where that command is started; empty for the present one.
+	Directory string
 	// Folder is empty; the files of the page, and what its commands print, are written below it.
 	Folder string
 	// Grace is how long programs that were told to end may take.
@@ -98,7 +100,7 @@ func (k Kitchen) shell(ctx context.Context, name, script string) error {
 	}
 	arguments := append(append([]string{}, k.Beside...), "sh", path)
 	command := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
-	command.Env = k.Environment
+	command.Dir, command.Env = k.Directory, k.Environment
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 	command.WaitDelay = k.Grace

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// cook runs a page without a cluster.
-func cook(t *testing.T, grace time.Duration, text string) error {
+// try runs a page without a cluster.
+func try(t *testing.T, grace time.Duration, text string) error {
 	t.Helper()
 	page, err := readText(t, text)
 	if err != nil {
@@ -18,7 +18,7 @@ func cook(t *testing.T, grace time.Duration, text string) error {
 }
 
 func TestAPageThatDoesWhatItSays(t *testing.T) {
-	err := cook(t, time.Minute, "`folder/soup.txt`:\n'''text soup\nhot\n'''\n"+
+	err := try(t, time.Minute, "`folder/soup.txt`:\n'''text soup\nhot\n'''\n"+
 		"'''sh\nname=folder/soup.txt\nsleep 600 &\nsleeper=$!\n'''\n"+
 		"'''sh\ncat $name\n'''\n'''text\nhot\n'''\n"+
 		"## Clean up\n'''sh\nkill $sleeper\n'''\n")
@@ -38,7 +38,7 @@ func TestAPageThatDoesNotDoWhatItSays(t *testing.T) {
 		"it leaves a program":        {"'''sh\nsleep 600 &\n'''\n", "leaves programs running"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := cook(t, time.Millisecond, test.page); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := try(t, time.Millisecond, test.page); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error = %v, want one with %q", err, test.want)
 			}
 		})
@@ -47,7 +47,7 @@ func TestAPageThatDoesNotDoWhatItSays(t *testing.T) {
 
 func TestAPageThatFailsIsCleanedUp(t *testing.T) {
 	mark := t.TempDir() + "/mark"
-	if err := cook(t, time.Millisecond, "'''sh\nfalse\n'''\n## Clean up\n'''sh\nkill $soup\ntouch "+mark+"\n'''\n"); err == nil {
+	if err := try(t, time.Millisecond, "'''sh\nfalse\n'''\n## Clean up\n'''sh\nkill $soup\ntouch "+mark+"\n'''\n"); err == nil {
 		t.Fatal("no error")
 	}
 	if _, err := os.Stat(mark); err != nil {

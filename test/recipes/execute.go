@@ -1,0 +1,140 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Place is a cluster of hack/cluster with Keyturn in it, and the machine beside it.
+type Place struct {
+	// Top is the top folder of the repository, an absolute path.
+	Top string
+	// Cluster is the folder of the cluster, an absolute path.
+	Cluster string
+}
+
+// namespace is the one that every page makes, and removes.
+const namespace = "shop"
+
+// jose is the npm package that pages install, in the words in which they do.
+const jose = "jose@5"
+
+const (
+	pageDeadline  = 5 * time.Minute
+	programsGrace = 15 * time.Second
+)
+
+// Execute executes the pages of docs/recipes one after the other, each as a subtest.
+func Execute(t *testing.T, place Place) {
+	t.Helper()
+	pages, err := ReadPages(place.Top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cook{Place: place, environment: place.environment(t.TempDir())}
+	c.stockUp(t)
+	for _, page := range pages {
+		t.Run(page.Name, func(t *testing.T) { c.execute(t, page) })
+	}
+}
+
+// cook executes pages in a place, all of them in one environment.
+type cook struct {
+	Place
+
+	environment []string
+}
+
+func (c cook) execute(t *testing.T, page Page) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), pageDeadline)
+	defer cancel()
+	c.define(ctx, t, needs(page.Name))
+	kitchen := Kitchen{Beside: c.beside(), Directory: c.Top, Folder: folder(t), Grace: programsGrace, Environment: c.environment}
+	if err := kitchen.Run(ctx, page); err != nil {
+		t.Error(err)
+	}
+	left, err := c.kubectl(ctx, "get", "namespace", namespace, "--ignore-not-found", "--output=name")
+	if err != nil || left != "" {
+		t.Errorf("%s.md leaves %s %v", page.Name, left, err)
+	}
+}
+
+// beside starts a command where the names of Services resolve; it looks for the cluster in the folder that it is started in.
+func (p Place) beside() []string {
+	return []string{filepath.Join(p.Top, ".cache", "bin", "cluster"), "exec", "--"}
+}
+
+func (p Place) kubectlPath() string { return filepath.Join(p.Cluster, "bin", "kubectl") }
+
+// environment has kubectl and beyond that only Debian's programs, so that a page has to say what else it needs.
+func (p Place) environment(home string) []string {
+	return append(os.Environ(),
+		"PATH="+filepath.Dir(p.kubectlPath())+":/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME="+home,
+		"KUBECONFIG="+filepath.Join(p.Cluster, "kubeconfig"),
+		"AUTHENTICATION_CONFIG="+filepath.Join(p.Cluster, "authentication.yaml"),
+		"npm_config_prefer_offline=true",
+	)
+}
+
+// stockUp puts what pages install into npm's cache: the network of a cluster may have no way to the registry.
+func (c cook) stockUp(t *testing.T) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "npm", "cache", "add", jose)
+	command.Env = c.environment
+	if printed, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("put %s into npm's cache: %v\n%s", jose, err, printed)
+	}
+}
+
+// folder is one that programs which gave up root can reach, if they know where.
+func folder(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir()
+	for _, each := range []string{filepath.Dir(path), path} {
+		if err := os.Chmod(each, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// define installs CustomResourceDefinitions for the time of the test.
+func (c cook) define(ctx context.Context, t *testing.T, needed []definitions) {
+	t.Helper()
+	for _, each := range needed {
+		path, err := each.path(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if _, err := c.kubectl(context.WithoutCancel(ctx), "delete", "--ignore-not-found", "--filename="+path); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := c.kubectl(ctx, "apply", "--server-side", "--filename="+path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "--filename="+path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// kubectl speaks to the cluster as its administrator, and returns what it printed.
+func (c cook) kubectl(ctx context.Context, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, c.kubectlPath(), arguments...)
+	command.Env = c.environment
+	printed, err := command.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %s: %w\n%s", arguments[0], err, printed)
+	}
+	return strings.TrimSpace(string(printed)), nil
+}
