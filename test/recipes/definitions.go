@@ -42,7 +42,11 @@ func needs(page string) []definitions {
 // path is where the file lies in the module cache, into which its module is downloaded.
 func (d definitions) path(ctx context.Context) (string, error) {
 	printed, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", d.module).Output()
-	var downloaded struct{ Dir, Sum, Error string }
+	var downloaded struct {
+		Dir   string `json:"Dir"`
+		Sum   string `json:"Sum"`
+		Error string `json:"Error"`
+	}
 	if decodeErr := json.Unmarshal(printed, &downloaded); decodeErr != nil {
 		return "", fmt.Errorf("download %s: %w, %w", d.module, err, decodeErr)
 	}

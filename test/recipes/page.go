@@ -117,8 +117,8 @@ func (p *parser) close() error {
 	}
 	name := named.FindStringSubmatch(p.before)
 	if name == nil || !filepath.IsLocal(name[1]) {
-		return fmt.Errorf("this %q block is neither %s nor %s, so the line before it must end with the name of its file, as in `name`:",
-			p.language, commands, output)
+		return fmt.Errorf("the line before a block that is neither %s nor %s must end with the name of its file and a colon, and this %q block has %q",
+			commands, output, p.language, p.before)
 	}
 	step.File = name[1]
 	p.page.Steps = append(p.page.Steps, step)

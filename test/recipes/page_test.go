@@ -62,10 +62,10 @@ kubectl delete -f key.yaml
 
 func TestABlockWithoutUseIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ page, want string }{
-		"a file without a name":            {"Write it:\n'''yaml\na: 1\n'''\n", "soup.md:4: this \"yaml\" block"},
-		"a second file after one name":     {"`a.yaml`:\n'''yaml\na: 1\n'''\n'''yaml\na: 1\n'''\n", "soup.md:7: this \"yaml\" block"},
-		"a file outside of the folder":     {"`../a.yaml`:\n'''yaml\na: 1\n'''\n", "soup.md:4: this \"yaml\" block"},
-		"a block of no language":           {"Look:\n'''\na\n'''\n", "soup.md:4: this \"\" block"},
+		"a file without a name":            {"Write it:\n'''yaml\na: 1\n'''\n", "soup.md:4: the line before a block"},
+		"a second file after one name":     {"`a.yaml`:\n'''yaml\na: 1\n'''\n'''yaml\na: 1\n'''\n", "soup.md:7: the line before a block"},
+		"a file outside of the folder":     {"`../a.yaml`:\n'''yaml\na: 1\n'''\n", "soup.md:4: the line before a block"},
+		"a block of no language":           {"Look:\n'''\na\n'''\n", "soup.md:4: the line before a block"},
 		"output of nothing":                {"'''text\na\n'''\n", "soup.md:3: nothing was run"},
 		"output of a file":                 {"`a`:\n'''yaml\na: 1\n'''\n'''text\na\n'''\n", "soup.md:7: a text block must follow"},
 		"output twice":                     {"'''sh\na\n'''\n'''text\na\n'''\n'''text\na\n'''\n", "soup.md:9: a text block must follow"},

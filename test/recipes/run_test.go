@@ -34,7 +34,7 @@ func TestAPageThatDoesNotDoWhatItSays(t *testing.T) {
 		"a variable was never set":   {"'''sh\necho $soup\n'''\n", "stopped at line 1"},
 		"commands that do not parse": {"'''sh\nif\n'''\n", "stopped at line 1"},
 		"it prints something else":   {"'''sh\necho cold\n'''\n'''text\nhot\n'''\n", "line 1 should print\nhot\n\nand printed\ncold"},
-		"it prints more on the way":  {"'''sh\necho hot >&2; echo hot\n'''\n'''text\nhot\n'''\n", "line 1 should print\nhot\n\nand printed\nhot\nhot"},
+		"it prints more on the way":  {"'''sh\necho warm >&2; echo hot\n'''\n'''text\nhot\n'''\n", "line 1 should print\nhot\n\nand printed\nwarm\nhot"},
 		"it leaves a program":        {"'''sh\nsleep 600 &\n'''\n", "leaves programs running"},
 	} {
 		t.Run(name, func(t *testing.T) {
