@@ -73,7 +73,7 @@ test: launcher ## Run all tests, on a real API server and with the race detector
 -include hack/release/release.mk
 
 .PHONY: clean
-clean: down ## Stop the local control plane, remove all it left and what was built, except the control plane's programs
+clean: down cluster-down ## Stop whatever runs, remove all it left and what was built, except the control plane's programs
 	rm -rf .run bin dist .cache/bin
 
 .PHONY: cluster-launcher

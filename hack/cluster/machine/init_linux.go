@@ -90,7 +90,7 @@ func shieldKernel() error {
 		"kernel/keys/root_maxbytes": "25000000",
 	} {
 		shown := filepath.Join("/run/kernel", name)
-		if err := os.MkdirAll(filepath.Dir(shown), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(shown), 0o750); err != nil {
 			return fmt.Errorf("shield a setting of the kernel: %w", err)
 		}
 		if err := errors.Join(writeFile(shown, value), bind(shown, filepath.Join("/proc/sys", name))); err != nil {
@@ -126,7 +126,7 @@ func detach(folder string) (tree int, err error) {
 }
 
 func attach(tree int, target string) error {
-	if err := os.MkdirAll(target, 0o755); err != nil {
+	if err := os.MkdirAll(target, 0o750); err != nil {
 		return fmt.Errorf("create mount point: %w", err)
 	}
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
@@ -138,7 +138,7 @@ func attach(tree int, target string) error {
 // replace shows the file source at the path target, where no file need be.
 func replace(source, target string) error {
 	if _, err := os.Stat(target); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 			return fmt.Errorf("create mount point: %w", err)
 		}
 		if err := writeFile(target, ""); err != nil {
@@ -149,7 +149,7 @@ func replace(source, target string) error {
 }
 
 func writeFile(path, content string) error {
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("write a file of the machine: %w", err)
 	}
 	return nil

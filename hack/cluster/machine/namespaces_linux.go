@@ -10,10 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// namespaces are what a machine has of its own.
+const namespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
+
 // Create starts the command as the first process of new namespaces. When that process ends, in whatever way, the kernel
 // kills every other process in them and removes their mounts and network devices.
 func Create(command *exec.Cmd) error {
-	command.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
+	command.SysProcAttr.Cloneflags = namespaces
 	return command.Start()
 }
 
@@ -21,7 +24,7 @@ func Create(command *exec.Cmd) error {
 func Enter(pid int) func(*exec.Cmd) error {
 	return func(command *exec.Cmd) error {
 		return onThreadOfItsOwn(func() error {
-			if err := enter(pid, "ipc", "net", "pid", "mnt"); err != nil {
+			if err := enter(pid, namespaces); err != nil {
 				return err
 			}
 			return command.Start()
@@ -53,7 +56,7 @@ func Exec(pid int, resolver string, arguments []string) error {
 		return fmt.Errorf("find program: %w", err)
 	}
 	runtime.LockOSThread()
-	if err := enter(pid, "net"); err != nil {
+	if err := enter(pid, unix.CLONE_NEWNET); err != nil {
 		return err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
@@ -66,28 +69,18 @@ func Exec(pid int, resolver string, arguments []string) error {
 }
 
 // enter moves the calling thread, and later its children, into namespaces of the process.
-func enter(pid int, names ...string) error {
+func enter(pid, namespaces int) error {
 	// A thread may have a view of the mounts of its own only when it shares no working directory with others.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("separate a thread: %w", err)
 	}
-	var files []*os.File
-	defer func() {
-		for _, file := range files {
-			_ = file.Close() // Opened for reading only.
-		}
-	}()
-	for _, name := range names { // All are opened first: /proc is another one in the mount namespace.
-		file, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", pid, name))
-		if err != nil {
-			return fmt.Errorf("find the namespaces of the cluster: %w", err)
-		}
-		files = append(files, file)
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("find the machine: %w", err)
 	}
-	for i, file := range files {
-		if err := unix.Setns(int(file.Fd()), 0); err != nil {
-			return fmt.Errorf("enter the %s namespace of the cluster: %w", names[i], err)
-		}
+	err = unix.Setns(process, namespaces)
+	if err != nil {
+		err = fmt.Errorf("enter the namespaces of the machine: %w", err)
 	}
-	return nil
+	return errors.Join(err, unix.Close(process))
 }

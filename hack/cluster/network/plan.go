@@ -8,11 +8,11 @@ import (
 
 // Plan is all the addresses of one cluster. Two clusters on one machine differ in Slot.
 type Plan struct {
-	Slot int `json:"slot"`
+	Slot uint8 `json:"slot"`
 }
 
 // slots is how many plans there are.
-const slots = 200
+const slots uint8 = 200
 
 // Pods is the network of the pods.
 func (p Plan) Pods() netip.Prefix { return p.prefix(10, 200, 0, 24) }
@@ -43,7 +43,7 @@ func (p Plan) DNS() netip.Addr {
 }
 
 func (p Plan) prefix(a, b, d byte, bits int) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, byte(p.Slot), d}), bits)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, p.Slot, d}), bits)
 }
 
 func (p Plan) overlaps(taken netip.Prefix) bool {

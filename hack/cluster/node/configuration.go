@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/keyturn/keyturn/hack/cluster/image"
-	"github.com/keyturn/keyturn/hack/cluster/machine"
 )
 
 // The names of configuration files in the cluster's folder.
@@ -47,15 +46,14 @@ func writeConfiguration(p plan) error {
 		}
 	}
 	for name, content := range map[string]string{
-		containerdFile:   containerdConfiguration(),
-		coreDNSFile:      coreDNSConfiguration(p),
-		machine.Resolver: resolver(p),
+		containerdFile: containerdConfiguration(),
+		coreDNSFile:    coreDNSConfiguration(p),
 	} {
 		if err := writeFile(p.layout.file(name), []byte(content)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return writeResolver(p.layout, resolver(p))
 }
 
 func authentication() object {
@@ -157,19 +155,36 @@ conf_dir = "CNI"
 }
 
 func coreDNSConfiguration(p plan) string {
-	return fmt.Sprintf(`.:53 {
-	bind %s
+	return strings.NewReplacer("ADDRESS", p.network.DNS().String(), "KUBECONFIG", pki("coredns.kubeconfig")).Replace(`cluster.local in-addr.arpa {
+	bind ADDRESS
 	errors
-	kubernetes cluster.local in-addr.arpa {
-		kubeconfig %s
+	kubernetes {
+		kubeconfig KUBECONFIG
 	}
 }
-`, p.network.DNS(), pki("coredns.kubeconfig"))
+
+# Programs learn at once that no other name is known.
+. {
+	bind ADDRESS
+	template IN ANY {
+		rcode NXDOMAIN
+	}
+}
+`)
 }
 
 // resolver is the resolv.conf for programs outside of pods.
 func resolver(p plan) string {
 	return fmt.Sprintf("nameserver %s\nsearch svc.cluster.local cluster.local\noptions ndots:5\n", p.network.DNS())
+}
+
+// writeResolver keeps the file itself, which the machine has mounted.
+func writeResolver(l layout, content string) error {
+	//nolint:gosec // Programs of all users resolve names.
+	if err := os.WriteFile(l.resolver(), []byte(content), 0o644); err != nil {
+		return fmt.Errorf("write configuration of the cluster: %w", err)
+	}
+	return nil
 }
 
 func encode(name string, content object) ([]byte, error) {
@@ -184,10 +199,10 @@ func encode(name string, content object) ([]byte, error) {
 }
 
 func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("create folder of the cluster: %w", err)
 	}
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return fmt.Errorf("write configuration of the cluster: %w", err)
 	}
 	return nil

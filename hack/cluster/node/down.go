@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/keyturn/keyturn/hack/cluster/network"
@@ -23,6 +24,9 @@ func Down(ctx context.Context, options Options, out io.Writer) error {
 	if _, err := os.Stat(l.file()); os.IsNotExist(err) {
 		say(out, "No cluster was up.")
 		return nil
+	}
+	if err := requireRoot(runtime.GOOS, os.Geteuid()); err != nil {
+		return err
 	}
 	err = locked(ctx, l, out, func() error {
 		found, err := takeDown(ctx, l, out)

@@ -42,7 +42,7 @@ func createGroups(name string) error {
 	}
 	for _, folder := range folders {
 		group := filepath.Join(folder, name)
-		if err := os.MkdirAll(group, 0o755); err != nil {
+		if err := os.MkdirAll(group, 0o750); err != nil {
 			return fmt.Errorf("create control group: %w", err)
 		}
 		if !unified {

@@ -14,13 +14,13 @@ import (
 
 // launch starts one program after the other, each when those that it needs are ready.
 func launch(ctx context.Context, p plan, start func(process.Program) error, out io.Writer) error {
-	say(out, "Starting etcd, kube-apiserver and containerd.")
+	say(out, "[2/5] Starting etcd, kube-apiserver and containerd.")
 	for _, program := range []process.Program{p.etcd(), p.containerd(), p.apiServer()} {
 		if err := start(program); err != nil {
 			return err
 		}
 	}
-	say(out, "Loading the images pause and busybox.")
+	say(out, "[3/5] Loading the images pause and busybox.")
 	if err := loadKnown(ctx, p, out); err != nil {
 		return err
 	}
@@ -32,12 +32,13 @@ func launch(ctx context.Context, p plan, start func(process.Program) error, out 
 	if err := client.Apply(ctx, dnsObjects()); err != nil {
 		return err
 	}
-	say(out, "Starting kube-controller-manager, kube-scheduler, CoreDNS, kubelet and kube-proxy.")
+	say(out, "[4/5] Starting kube-controller-manager, kube-scheduler, CoreDNS, kubelet and kube-proxy.")
 	for _, program := range []process.Program{p.controllerManager(), p.scheduler(), p.coreDNS(), p.kubelet(), p.proxy()} {
 		if err := start(program); err != nil {
 			return err
 		}
 	}
+	say(out, "[5/5] Waiting for the node and for Services.")
 	return answers(ctx, p)
 }
 

@@ -12,17 +12,14 @@ import (
 	"github.com/keyturn/keyturn/hack/cluster/command"
 	"github.com/keyturn/keyturn/hack/cluster/image"
 	"github.com/keyturn/keyturn/hack/cluster/machine"
+	"github.com/keyturn/keyturn/hack/cluster/packages"
 	"github.com/keyturn/keyturn/hack/local/gobuild"
 	"github.com/keyturn/keyturn/hack/local/ready"
 )
 
 // Load imports images into the cluster from archives: OCI layouts or those of `docker save`. Pods use the names in them.
 func Load(ctx context.Context, options Options, archives []string, out io.Writer) error {
-	l, err := newLayout(options.Root)
-	if err != nil {
-		return err
-	}
-	running, err := find(ctx, l)
+	running, err := find(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -93,12 +90,11 @@ func knownImages(ctx context.Context, l layout, out io.Writer) ([]image.Image, e
 	if err != nil {
 		return nil, fmt.Errorf("read pause: %w", err)
 	}
-	const busyboxPath = "/bin/busybox"
-	busybox, err := os.ReadFile(busyboxPath)
+	busybox, err := os.ReadFile(packages.Busybox)
 	if err != nil {
 		return nil, fmt.Errorf("read busybox: %w", err)
 	}
-	applets, err := command.Command{}.Run(ctx, busyboxPath, "--list")
+	applets, err := command.Command{}.Run(ctx, packages.Busybox, "--list")
 	if err != nil {
 		return nil, err
 	}

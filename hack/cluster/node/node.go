@@ -19,6 +19,19 @@ type Options struct {
 	Install bool
 }
 
+// requireRoot tells who cannot have a cluster.
+func requireRoot(system string, user int) error {
+	if system != "linux" {
+		return fmt.Errorf("a real cluster needs the namespaces of Linux, and this is %s: use a virtual machine with Debian, or `make up`, "+
+			"which runs the operator without pods", system)
+	}
+	if user != 0 {
+		return fmt.Errorf("a real cluster needs root, and you are user %d: run this as root, or use `make up`, which runs the operator "+
+			"without pods", user)
+	}
+	return nil
+}
+
 // locked runs one change to the cluster at a time.
 func locked(ctx context.Context, l layout, out io.Writer, change func() error) error {
 	lock, err := lockfile.Acquire(ctx, l.lock(), func(holder string) {

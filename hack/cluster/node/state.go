@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/keyturn/keyturn/hack/cluster/network"
 	"github.com/keyturn/keyturn/hack/local/process"
@@ -27,13 +28,24 @@ func (s state) write(path string) error {
 var errNotUp = errors.New("no cluster is up: `make cluster-up` starts one")
 
 // find returns the plan of the cluster that is up.
-func find(ctx context.Context, l layout) (plan, error) {
+func find(ctx context.Context, options Options) (plan, error) {
+	if err := requireRoot(runtime.GOOS, os.Geteuid()); err != nil {
+		return plan{}, err
+	}
+	l, err := newLayout(options.Root)
+	if err != nil {
+		return plan{}, err
+	}
+	return described(ctx, l)
+}
+
+func described(ctx context.Context, l layout) (plan, error) {
 	content, err := os.ReadFile(l.state())
 	if err != nil {
 		return plan{}, errNotUp
 	}
-	var described state
-	if err := json.Unmarshal(content, &described); err != nil {
+	var read state
+	if err := json.Unmarshal(content, &read); err != nil {
 		return plan{}, errNotUp
 	}
 	identity, err := process.ReadFile(l.identity(machineName))
@@ -47,13 +59,13 @@ func find(ctx context.Context, l layout) (plan, error) {
 	if !alive {
 		return plan{}, errNotUp
 	}
-	return plan{layout: l, network: described.Network, machine: identity.PID}, nil
+	return plan{layout: l, network: read.Network, machine: identity.PID}, nil
 }
 
 // isUp tells whether a cluster came up and all of its programs still run.
 func isUp(ctx context.Context, l layout) (bool, error) {
-	if _, err := find(ctx, l); errors.Is(err, errNotUp) {
-		return false, nil
+	if _, err := described(ctx, l); err != nil {
+		return false, ignoreNotUp(err)
 	}
 	for _, name := range components() {
 		_, alive, err := lookUp(ctx, l, name)
@@ -62,6 +74,13 @@ func isUp(ctx context.Context, l layout) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+func ignoreNotUp(err error) error {
+	if errors.Is(err, errNotUp) {
+		return nil
+	}
+	return err
 }
 
 // lookUp finds the process of a component. A record that cannot be read was never finished, and a process runs only when

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/keyturn/keyturn/hack/cluster/machine"
@@ -24,6 +25,9 @@ const startTimeout = 2 * time.Minute
 // cluster that is up already stays as it is; one of which a part has died is cleared and started anew. When Up fails, or
 // when ctx ends before it is done, nothing of the cluster is left; its logs stay in .run/cluster/log.
 func Up(ctx context.Context, options Options, out io.Writer) error {
+	if err := requireRoot(runtime.GOOS, os.Geteuid()); err != nil {
+		return err
+	}
 	l, err := newLayout(options.Root)
 	if err != nil {
 		return err
@@ -108,12 +112,12 @@ func prepareFolder(l layout, controlPlane string) error {
 		return fmt.Errorf("remove older logs: %w", err)
 	}
 	for _, folder := range []string{l.logs(), l.file(machine.Data), l.programs()} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
+		if err := os.MkdirAll(folder, 0o750); err != nil {
 			return fmt.Errorf("create folder of the cluster: %w", err)
 		}
 	}
-	if err := os.WriteFile(l.resolver(), nil, 0o644); err != nil {
-		return fmt.Errorf("create folder of the cluster: %w", err)
+	if err := writeResolver(l, ""); err != nil {
+		return err
 	}
 	if err := os.Symlink(filepath.Join(controlPlane, binaries.Kubectl), l.kubectl()); err != nil {
 		return fmt.Errorf("link kubectl: %w", err)
@@ -123,7 +127,7 @@ func prepareFolder(l layout, controlPlane string) error {
 
 // startMachine makes the namespaces and their network.
 func startMachine(ctx context.Context, l layout, controlPlane, node string, start func(process.Program) error, out io.Writer) (plan, error) {
-	say(out, "Making namespaces and a network for the cluster.")
+	say(out, "[1/5] Making namespaces and a network.")
 	program, err := machineProgram(l, controlPlane, node)
 	if err != nil {
 		return plan{}, err

@@ -14,27 +14,20 @@ import (
 
 // Exec replaces this program by another that runs beside the cluster: in its network, with its name server.
 func Exec(ctx context.Context, options Options, arguments []string) error {
-	l, err := newLayout(options.Root)
+	running, err := find(ctx, options)
 	if err != nil {
 		return err
 	}
-	running, err := find(ctx, l)
-	if err != nil {
-		return err
-	}
-	return machine.Exec(running.machine, l.resolver(), arguments)
+	return machine.Exec(running.machine, running.layout.resolver(), arguments)
 }
 
 // PID writes the process ID, on the host, of the first process of a pod's first container.
 func PID(ctx context.Context, options Options, namespace, pod string, out io.Writer) error {
-	l, err := newLayout(options.Root)
+	running, err := find(ctx, options)
 	if err != nil {
 		return err
 	}
-	if _, err := find(ctx, l); err != nil {
-		return err
-	}
-	id, err := l.client().Output(ctx, nil, "get", "pod", pod, "--namespace="+namespace, "--output=jsonpath={.status.containerStatuses[0].containerID}")
+	id, err := running.layout.client().Output(ctx, nil, "get", "pod", pod, "--namespace="+namespace, "--output=jsonpath={.status.containerStatuses[0].containerID}")
 	if err != nil {
 		return err
 	}
@@ -42,7 +35,7 @@ func PID(ctx context.Context, options Options, namespace, pod string, out io.Wri
 	if !found {
 		return fmt.Errorf("pod %s/%s has no container yet", namespace, pod)
 	}
-	pid, err := firstProcess(l, id)
+	pid, err := firstProcess(running.layout, id)
 	if err != nil {
 		return fmt.Errorf("find the process of pod %s/%s: %w", namespace, pod, err)
 	}

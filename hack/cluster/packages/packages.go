@@ -3,16 +3,21 @@ package packages
 
 import (
 	"context"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/keyturn/keyturn/hack/cluster/command"
 )
 
-// required names each package by a file that it brings; busybox-static is needed for the image that recipes run in pods.
+// Busybox is a static program, of which an image for pods is made.
+const Busybox = "/bin/busybox"
+
+// required names each package by a file that it brings.
 func required() map[string]string {
 	return map[string]string{
 		"/usr/bin/containerd": "containerd",
@@ -20,15 +25,28 @@ func required() map[string]string {
 		"/usr/lib/cni/ptp":    "containernetworking-plugins",
 		"/usr/sbin/iptables":  "iptables",
 		"/bin/ip":             "iproute2",
-		"/bin/busybox":        "busybox-static",
+		Busybox:               "busybox-static",
 	}
+}
+
+// static tells whether the file is a program that needs no libraries, so that it runs in an image of its own.
+func static(path string) bool {
+	program, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = program.Close() }() // Opened for reading only.
+	return !slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
 // Missing returns the packages that are not installed below the root folder, in the order of their names.
 func Missing(root string) []string {
 	var missing []string
 	for file, name := range required() {
-		if _, err := os.Stat(root + file); err != nil {
+		path := filepath.Join(root, file)
+		_, err := os.Stat(path)
+		// Another package has a busybox of that name that needs libraries.
+		if err != nil || file == Busybox && !static(path) {
 			missing = append(missing, name)
 		}
 	}

@@ -90,12 +90,8 @@ func TestBuiltOnceUntilTheVersionsChange(t *testing.T) {
 				t.Errorf("ensured %q, %v; want %q", folder, err, chosen.folder)
 			}
 
-			module := filepath.Join(root, "hack", test.changed, "go.mod")
-			content, err := os.ReadFile(module)
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, module, string(content)+"// another version of something\n", 0o600)
+			content := modules()[test.changed] + "// another version of something\n"
+			writeFile(t, filepath.Join(root, "hack", test.changed, "go.mod"), content, 0o600)
 			if choose(t, root, test.choose).built() {
 				t.Error("built, though its go.mod changed since")
 			}
@@ -113,12 +109,16 @@ func TestTheControlPlaneDoesNotWaitForCoreDNS(t *testing.T) {
 	}
 }
 
-func writeModules(t *testing.T, root string) {
-	t.Helper()
-	for name, content := range map[string]string{
+func modules() map[string]string {
+	return map[string]string{
 		"kubernetes": "require (\n\tgo.etcd.io/etcd/server/v3 v3.1.0\n\tk8s.io/kubernetes v1.2.3\n)\n",
 		"coredns":    "require github.com/coredns/coredns v1.15.0\n",
-	} {
+	}
+}
+
+func writeModules(t *testing.T, root string) {
+	t.Helper()
+	for name, content := range modules() {
 		writeFile(t, filepath.Join(root, "hack", name, "go.mod"), content, 0o600)
 	}
 }

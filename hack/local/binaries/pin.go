@@ -3,6 +3,7 @@ package binaries
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 type pin struct {
 	root                      string
 	kubernetes, etcd, coreDNS string
-	// The contents of the two files, hashed.
+	// Hashes of what is built; another one means that the programs are old.
 	kubernetesStamp, coreDNSStamp string
 }
 
@@ -37,7 +38,7 @@ func readPin(root string) (pin, error) {
 	return result, nil
 }
 
-// readModule finds the versions that the go.mod of a module in hack requires, and returns the hash of that file.
+// readModule finds the versions that the go.mod of a module in hack requires, and returns a hash of what is built.
 func readModule(root, name string, versions map[string]*string) (stamp string, err error) {
 	path := filepath.Join(root, "hack", name, "go.mod")
 	content, err := os.ReadFile(path)
@@ -51,7 +52,11 @@ func readModule(root, name string, versions map[string]*string) (stamp string, e
 		}
 		*version = string(match[1])
 	}
-	sum := sha256.Sum256(content)
+	program, err := os.ReadFile(filepath.Join(root, "hack", name, "main.go")) // It chooses the plugins of CoreDNS.
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read what the programs of Kubernetes are built from: %w", err)
+	}
+	sum := sha256.Sum256(append(content, program...))
 	return hex.EncodeToString(sum[:]), nil
 }
 
