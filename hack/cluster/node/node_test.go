@@ -81,7 +81,7 @@ func TestNoClusterIsFoundWhereNoneIs(t *testing.T) {
 		"nothing was ever started":          func(layout) error { return nil },
 		"a start was interrupted":           func(l layout) error { return writeFile(l.identity(machineName), []byte(`{"pid":1`)) },
 		"its description is damaged":        func(l layout) error { return writeFile(l.state(), []byte("{")) },
-		"its processes ended long ago":      func(l layout) error { return writeDead(l) },
+		"its processes ended long ago":      writeDead,
 		"it came up but no record is there": func(l layout) error { return state{}.write(l.state()) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,13 +69,16 @@ func Up(ctx context.Context, options Options, out io.Writer) error {
 
 func installPackages(ctx context.Context, options Options, out io.Writer) error {
 	missing := packages.Missing("/")
-	if len(missing) == 0 {
-		return nil
+	if len(missing) > 0 && options.Install {
+		if err := packages.Install(ctx, missing, out); err != nil {
+			return err
+		}
+		missing = packages.Missing("/")
 	}
-	if !options.Install {
+	if len(missing) > 0 {
 		return packages.MissingError(missing)
 	}
-	return packages.Install(ctx, missing, out)
+	return nil
 }
 
 func startAnew(ctx context.Context, l layout, controlPlane, node string, out io.Writer) (err error) {
