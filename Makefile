@@ -64,6 +64,7 @@ test: launcher ## Run all tests, on a real API server and with the race detector
 	test -n "$(RACE)" || echo 'There is no C compiler (go env CGO_ENABLED says 0): testing without the race detector.'; \
 	echo 'Compiling the tests, which takes minutes the first time, and running them.'; \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -timeout 20m ./...
+	@$(MAKE) --no-print-directory test-release
 	@go test $(RACE) -v -run '^TestForeignLibrariesAreHere$$' ./test/interop | \
 		sed -n 's/^ *[a-z_]*\.go:[0-9]*: /Skipped tests of test\/interop: /p'
 

@@ -25,6 +25,7 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply-configurations, CRDs,
 	rm -rf charts/keyturn/files/crds
 	mkdir -p charts/keyturn/files
 	cp -R config/crd/bases charts/keyturn/files/crds
+	cp config/crd/protection.yaml charts/keyturn/files/protection.yaml
 	cp config/rbac/role.yaml charts/keyturn/files/role.yaml
 	cp config/webhook/manifests.yaml charts/keyturn/files/webhook.yaml
 	go run -C hack/release ./valuestable ../../charts/keyturn
@@ -35,6 +36,7 @@ fmt: $(GOLANGCI_LINT) ## Format all Go code
 lint: $(GOLANGCI_LINT) ## Lint all Go code, and the API against Kubernetes API conventions
 	$(GOLANGCI_LINT) run ./...
 	$(GOLANGCI_LINT) run --config .golangci-kal.yaml ./api/...
+	cd hack/release && $(GOLANGCI_LINT) run ./...
 
 verify: $(CONTROLLER_GEN) $(GOLANGCI_LINT) ## Check that generated files, go.mod files and formatting are up to date
 	go run ./hack/verify -tools $(TOOLS)

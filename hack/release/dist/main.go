@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/keyturn/keyturn/hack/release/manifests"
 )
 
@@ -24,6 +26,9 @@ func main() {
 }
 
 func run(source, output, version string, date time.Time) error {
+	if !semver.IsValid(version) {
+		return fmt.Errorf("version %q: must be a semantic version after a v, as in v1.2.3", version)
+	}
 	manifest, err := manifests.Kustomize(filepath.Join(source, "config", "default"))
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/mod/semver"
 )
 
 func main() {
@@ -37,6 +38,9 @@ func main() {
 func run(r release, output string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if !semver.IsValid(r.version) {
+		return fmt.Errorf("version %q: must be a semantic version after a v, as in v1.2.3", r.version)
+	}
 	tag, err := name.NewTag(r.repository+":"+r.version, name.StrictValidation)
 	if err != nil {
 		return fmt.Errorf("read name of the image: %w", err)

@@ -101,6 +101,9 @@ func withoutChartMetadata(object *unstructured.Unstructured) {
 	for _, name := range chartAnnotations {
 		delete(annotations, name)
 	}
+	if len(annotations) == 0 {
+		annotations = nil // no field, instead of an empty one
+	}
 	object.SetLabels(labels)
 	object.SetAnnotations(annotations)
 }
