@@ -38,7 +38,7 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 			"token %s was issued with key %s: %s", w.says.ID, w.says.KeyID, w.cause.Words())
 	}
 	if w.withdrawn {
-		log.FromContext(ctx).Info("token withdrawn", "expiresAt", w.object.Spec.ExpiresAt)
+		log.FromContext(ctx).Info("token withdrawn", "because", kube.MessageOf(problem))
 		r.Recorder.Eventf(w.object, nil, corev1.EventTypeNormal, v1alpha1.ReasonWithdrawn, "Withdraw", "%s", kube.MessageOf(problem))
 	} else if problem != nil && kube.IsNews(w.object.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
 		log.FromContext(ctx).Info("not ready", "reason", kube.ReasonOf(problem), "message", kube.MessageOf(problem))

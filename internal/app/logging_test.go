@@ -31,7 +31,12 @@ func TestAllThatIsLoggedIsJSON(t *testing.T) {
 	klog.ErrorS(errors.New("no"), "three")
 	log.Print("four")
 
-	type line struct{ Level, Msg, Logger, TS string }
+	type line struct {
+		Level  string `json:"level"`
+		Msg    string `json:"msg"`
+		Logger string `json:"logger"`
+		TS     string `json:"ts"`
+	}
 	var got []line
 	for text := range bytes.Lines(out.Bytes()) {
 		var l line

@@ -108,7 +108,8 @@ func TestSigningKeys(t *testing.T) {
 		"its readiness is unknown": {signingKey(), "signingkey_condition", []string{`{` + of + `,reason="",status="Unknown",type="Ready"} 1`}},
 		"conditions with status and reason, and none that is not ours": {
 			signingKey(is("Ready", "False", "PropagationPending"), is("Propagated", "False", "PropagationPending"), is("RingIntact", "True", "RingIntact"), is("Odd", "True", "Odd")),
-			"signingkey_condition", []string{
+			"signingkey_condition",
+			[]string{
 				`{` + of + `,reason="PropagationPending",status="False",type="Ready"} 1`,
 				`{` + of + `,reason="PropagationPending",status="False",type="Propagated"} 1`,
 				`{` + of + `,reason="RingIntact",status="True",type="RingIntact"} 1`,
@@ -146,7 +147,8 @@ func TestServiceTokens(t *testing.T) {
 	}{
 		"tokens are counted by status and reason": {
 			[]client.Object{issued("a", 9, 5), issued("b", 9, 5), serviceToken("shop", "c", ready("False", "NotAllowed", at(3), nil)), serviceToken("shop", "d")},
-			"servicetokens", []string{
+			"servicetokens",
+			[]string{
 				`{namespace="shop",reason="Issued",` + of + `,status="True"} 2`, `{namespace="shop",reason="NotAllowed",` + of + `,status="False"} 1`, `{namespace="shop",reason="",` + of + `,status="Unknown"} 1`,
 			},
 		},
@@ -160,7 +162,8 @@ func TestServiceTokens(t *testing.T) {
 		},
 		"the soonest expiry, by status": {
 			[]client.Object{issued("a", 9, 5), issued("b", 8, 6), serviceToken("shop", "c", ready("False", "NotAllowed", at(3), nil)), serviceToken("shop", "d")},
-			"servicetoken_soonest_expiry_timestamp_seconds", []string{`{namespace="shop",` + of + `,status="True"} 8`, `{namespace="shop",` + of + `,status="False"} 3`},
+			"servicetoken_soonest_expiry_timestamp_seconds",
+			[]string{`{namespace="shop",` + of + `,status="True"} 8`, `{namespace="shop",` + of + `,status="False"} 3`},
 		},
 		"the soonest renewal": {
 			[]client.Object{issued("a", 9, 5), issued("b", 8, 6)}, "servicetoken_soonest_renewal_timestamp_seconds", []string{`{namespace="shop",` + of + `} 5`},
