@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,11 +42,6 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	unregister, err := register(buildInfo(options.Version), certificate, statemetrics.New(ctx, mgr.GetCache(), options.Operator))
-	if err != nil {
-		return err
-	}
-	defer unregister()
 	if err := mgr.Add(certificate); err != nil {
 		return fmt.Errorf("add webhook certificate: %w", err)
 	}
@@ -62,9 +58,19 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := addView(ctx, mgr, view); err != nil {
 		return err
 	}
-	if err := addDiscovery(ctx, mgr, options, rings, view, certificate); err != nil {
+	told := []prometheus.Collector{buildInfo(options.Version), certificate, view, statemetrics.New(ctx, mgr.GetCache(), options.Operator)}
+	if options.servesHTTPS() {
+		https, err := addDiscovery(ctx, mgr, options, rings, view, certificate)
+		if err != nil {
+			return err
+		}
+		told = append(told, https)
+	}
+	unregister, err := register(told...)
+	if err != nil {
 		return err
 	}
+	defer unregister()
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run manager: %w", err)
 	}

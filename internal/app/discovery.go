@@ -52,29 +52,26 @@ func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error 
 // addDiscovery serves what verifiers fetch, on every replica.
 func addDiscovery(
 	ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store, view *freshness.View, certificate *webhookcert.Manager,
-) error {
-	if !o.servesHTTPS() {
-		return nil
-	}
+) (*discovery.Server, error) {
 	directory := discovery.NewDirectory(mgr.GetClient(), rings, o.Operator)
 	if err := directory.Follow(ctx, mgr.GetCache()); err != nil {
-		return err
+		return nil, err
 	}
 	served, err := servedCertificate(mgr, o, certificate)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	server := &discovery.Server{
 		Address: o.HTTPSAddress, Certificate: served,
-		Handler: discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64),
+		Handler: discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured(),
 	}
 	if err := mgr.Add(server); err != nil {
-		return fmt.Errorf("add HTTPS server: %w", err)
+		return nil, fmt.Errorf("add HTTPS server: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("https-server", server.Ready); err != nil {
-		return fmt.Errorf("add readiness check: %w", err)
+		return nil, fmt.Errorf("add readiness check: %w", err)
 	}
-	return nil
+	return server, nil
 }
 
 // servedCertificate is the one in the files that the flags name, else the webhook's.

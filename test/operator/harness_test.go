@@ -98,7 +98,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 	o.options.LeaderElect = false
 	o.options.WebhookHost, o.options.WebhookPort = "127.0.0.1", webhookPort(t)
 	o.options.WebhookNames = []string{"127.0.0.1"}
-	o.options.MetricsAddress, o.options.ProbeAddress = "0", "0"
+	o.options.MetricsAddress, o.options.ProbeAddress, o.options.HTTPSAddress = "0", "0", "127.0.0.1:0"
 	o.options.Clock, o.options.Wake = clock, o.wake
 	o.reconcilesBefore, o.busyBefore = gauge(t, reconciles), gauge(t, waiting)
 	config := suite.Config(t)

@@ -171,6 +171,7 @@ func TestNothingLeaks(t *testing.T) {
 	places := map[string]string{
 		"log": logged.String(), "events": fmt.Sprint(events.Items), "status of the key": fmt.Sprint(w.key(ns, "shop")),
 		"status of the token": fmt.Sprint(w.token(ns, "cart")), "ConfigMap": fmt.Sprint(w.configMap(ns, "shop-jwks").Data),
+		"metrics": fmt.Sprint(allSeries(t)),
 	}
 	for place, text := range places {
 		for what, secret := range secrets {
