@@ -2,11 +2,14 @@ package recipes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,17 +33,28 @@ const (
 	programsGrace = 15 * time.Second
 )
 
-// Execute executes the pages of docs/recipes one after the other, each as a subtest.
+// Execute executes the pages of docs/recipes one after the other, each as a subtest. An interrupt ends their programs before it
+// ends this one.
 func Execute(t *testing.T, place Place) {
 	t.Helper()
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	pages, err := ReadPages(place.Top)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cook{Place: place, environment: place.environment(t.TempDir())}
+	home := t.TempDir()
+	c := cook{Place: place, environment: place.environment(home)}
 	c.stockUp(t)
 	for _, page := range pages {
-		t.Run(page.Name, func(t *testing.T) { c.execute(t, page) })
+		t.Run(page.Name, func(t *testing.T) { c.execute(ctx, t, page) })
+		if ctx.Err() != nil {
+			stop()
+			// This program is about to end without clearing up. TempDir has made two folders.
+			_ = os.RemoveAll(filepath.Dir(home))
+			_ = syscall.Kill(syscall.Getpid(), syscall.SIGTERM)
+			t.FailNow()
+		}
 	}
 }
 
@@ -51,14 +65,17 @@ type cook struct {
 	environment []string
 }
 
-func (c cook) execute(t *testing.T, page Page) {
+func (c cook) execute(ctx context.Context, t *testing.T, page Page) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pageDeadline)
+	ctx, cancel := context.WithTimeout(ctx, pageDeadline)
 	defer cancel()
 	c.define(ctx, t, needs(page.Name))
 	kitchen := Kitchen{Beside: c.beside(), Directory: c.Top, Folder: folder(t), Grace: programsGrace, Environment: c.environment}
 	if err := kitchen.Run(ctx, page); err != nil {
 		t.Error(err)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
 	}
 	left, err := c.kubectl(ctx, "get", "namespace", namespace, "--ignore-not-found", "--output=name")
 	if err != nil || left != "" {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ type Kitchen struct {
 }
 
 // Run executes the steps of a page in order, in one shell as a reader would, and stops at the first command that fails. What
-// the page says under "Clean up" is done in any case, and no process of it is left when Run returns. The error names the
+// the page says under "Clean up" is done in any case, unless ctx was canceled, and no process of it is left when Run returns. The error names the
 // line of the page and shows what was printed there.
 func (k Kitchen) Run(ctx context.Context, page Page) error {
 	if err := k.prepare(page); err != nil {
@@ -44,15 +45,21 @@ func (k Kitchen) Run(ctx context.Context, page Page) error {
 	if err == nil {
 		return nil
 	}
-	tidy := page.Steps[:0:0]
-	for _, step := range page.Steps {
-		if step.CleanUp {
-			tidy = append(tidy, step)
-		}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%s.md: %w", page.Name, err) // Somebody is in a hurry to take everything down.
 	}
-	// It has much to complain about where the page did not get far; what matters is that it is done.
-	_ = k.shell(context.WithoutCancel(ctx), "clean-up", k.script("set +e", tidy))
+	k.cleanUp(context.WithoutCancel(ctx), page)
 	return fmt.Errorf("%s.md: %w", page.Name, err)
+}
+
+const cleanUpDeadline = 2 * time.Minute
+
+func (k Kitchen) cleanUp(ctx context.Context, page Page) {
+	ctx, cancel := context.WithTimeout(ctx, cleanUpDeadline)
+	defer cancel()
+	steps := slices.DeleteFunc(slices.Clone(page.Steps), func(s Step) bool { return !s.CleanUp })
+	// It has much to complain about where the page did not get far; what matters is that it is done.
+	_ = k.shell(ctx, "clean-up", k.script("set +e", steps))
 }
 
 func (k Kitchen) work() string { return filepath.Join(k.Folder, "work") }
