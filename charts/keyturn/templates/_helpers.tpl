@@ -23,6 +23,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- with .Values.externalURL }}{{ $args = append $args (printf "--external-url=%s" .) }}{{ end -}}
 {{- with .Values.watchNamespaces }}{{ $args = append $args (printf "--watch-namespaces=%s" (join "," .)) }}{{ end -}}
 {{- if eq .Values.webhook.certificate "cert-manager" }}{{ $args = append $args "--webhook-certificate=external" }}{{ end -}}
+{{- if .Values.https.tlsSecretName }}{{ $args = concat $args (list "--tls-cert-file=/tls/tls.crt" "--tls-key-file=/tls/tls.key") }}{{ end -}}
 {{- if ne .Values.logLevel "info" }}{{ $args = append $args (printf "--zap-log-level=%s" .Values.logLevel) }}{{ end -}}
 {{- concat $args .Values.extraArgs | toYaml -}}
 {{- end -}}

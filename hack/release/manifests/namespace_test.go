@@ -1,7 +1,7 @@
 package manifests_test
 
 import (
-	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +28,7 @@ func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kustomization := fmt.Sprintf("namespace: %s\nresources: [%s/default]\ntransformers: [%[2]s/namespace]\n", other, config)
+	kustomization := strings.ReplaceAll(printedOverlay(t), "https://github.com/keyturn/keyturn/config", config)
 	if err := files.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization)); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	byKustomize := byName(t, manifest)
-	byHelm := templated(t, other, nil)
+	byHelm := templated(t, other, map[string]any{"externalURL": "https://keys.example.com"})
 	for name, object := range byHelm {
 		withoutChartMetadata(object)
 		if diff := cmp.Diff(byKustomize[name].Object, object.Object); diff != "" {
@@ -47,6 +47,21 @@ func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
 			t.Errorf("%s names %s:\n%s", name, namespace, text)
 		}
 	}
+}
+
+// printedOverlay is the kustomization that the guide shows.
+func printedOverlay(t *testing.T) string {
+	t.Helper()
+	guide, err := os.ReadFile(filepath.Join(repository, "docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```yaml\napiVersion: kustomize.config.k8s.io/v1beta1\n")
+	printed, _, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("docs/install.md shows no kustomization")
+	}
+	return printed
 }
 
 func TestNamespacedModeHasRightsInItsNamespacesAlone(t *testing.T) {

@@ -104,6 +104,15 @@ func TestValuesShowInTheManifests(t *testing.T) {
 		"a network policy can be left out": {
 			values: "networkPolicy: {enabled: false}", object: "NetworkPolicy keyturn-system/keyturn",
 		},
+		"a certificate of its own for JWKS is mounted": {
+			values: "https: {tlsSecretName: public}",
+			object: deployment, path: append(pod, "volumes"), want: "[{name: tls, secret: {secretName: public}}]",
+		},
+		"a certificate of its own for JWKS is served": {
+			values: "https: {tlsSecretName: public}",
+			object: deployment, path: append(container, "args"),
+			want: "[--tls-cert-file=/tls/tls.crt, --tls-key-file=/tls/tls.key]",
+		},
 		"cert-manager puts its CA into the webhook configuration": {
 			values: "webhook: {certificate: cert-manager}", object: webhooks,
 			path: []any{"metadata", "annotations", "cert-manager.io/inject-ca-from"}, want: "keyturn-system/keyturn-webhook-cert",
