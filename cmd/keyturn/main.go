@@ -15,7 +15,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "v0.0.0-dev" //nolint:gochecknoglobals // -ldflags -X sets package variables only
+var version = "v0.0.0-dev"
 
 func main() {
 	if err := run(); err != nil {

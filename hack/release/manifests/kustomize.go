@@ -25,4 +25,3 @@ func build(files filesys.FileSystem, folder string) ([]byte, error) {
 	}
 	return manifest, nil
 }
-

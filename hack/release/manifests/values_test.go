@@ -245,4 +245,3 @@ func follow(from any, path []any) any {
 	}
 	return from
 }
-

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,7 +50,7 @@ func insert(page, table string) (string, error) {
 	before, rest, begins := strings.Cut(page, begin)
 	_, after, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		return "", errors.New("its marks are missing: " + begin + end)
+		return "", fmt.Errorf("one of its marks is missing: %q, %q", begin, end)
 	}
 	return before + begin + "\n" + table + "\n" + end + after, nil
 }
