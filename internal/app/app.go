@@ -28,6 +28,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=keyturn-system,resources=events,verbs=create
 
 // Run runs the operator until the context ends.
 func Run(ctx context.Context, cluster *rest.Config, options Options) error {
