@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
 // Place is a cluster of hack/cluster with Keyturn in it, and the machine beside it.
@@ -88,6 +91,8 @@ func (p Place) beside() []string {
 	return []string{filepath.Join(p.Top, ".cache", "bin", "cluster"), "exec", "--"}
 }
 
+func (p Place) kubeconfig() string { return filepath.Join(p.Cluster, "kubeconfig") }
+
 func (p Place) kubectlPath() string { return filepath.Join(p.Cluster, "bin", "kubectl") }
 
 // environment has kubectl and beyond that only Debian's programs, so that a page has to say what else it needs.
@@ -95,7 +100,7 @@ func (p Place) environment(home string) []string {
 	return append(os.Environ(),
 		"PATH="+filepath.Dir(p.kubectlPath())+":/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME="+home,
-		"KUBECONFIG="+filepath.Join(p.Cluster, "kubeconfig"),
+		"KUBECONFIG="+p.kubeconfig(),
 		"AUTHENTICATION_CONFIG="+filepath.Join(p.Cluster, "authentication.yaml"),
 		"npm_config_prefer_offline=true",
 	)
@@ -126,22 +131,30 @@ func folder(t *testing.T) string {
 // define installs CustomResourceDefinitions for the time of the test.
 func (c cook) define(ctx context.Context, t *testing.T, needed []definitions) {
 	t.Helper()
+	if len(needed) == 0 {
+		return
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := envtest.CRDInstallOptions{ErrorIfPathMissing: true, MaxTime: time.Minute}
 	for _, each := range needed {
 		path, err := each.path(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if _, err := c.kubectl(context.WithoutCancel(ctx), "delete", "--ignore-not-found", "--filename="+path); err != nil {
-				t.Error(err)
-			}
-		})
-		if _, err := c.kubectl(ctx, "apply", "--server-side", "--filename="+path); err != nil {
-			t.Fatal(err)
+		options.Paths = append(options.Paths, path)
+	}
+	t.Cleanup(func() {
+		// It waits until they are gone, so that nobody meets what is half there.
+		remove := []string{"delete", "--ignore-not-found", "--filename=" + strings.Join(options.Paths, ",")}
+		if _, err := c.kubectl(context.WithoutCancel(ctx), remove...); err != nil {
+			t.Error(err)
 		}
-		if _, err := c.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "--filename="+path); err != nil {
-			t.Fatal(err)
-		}
+	})
+	if _, err := envtest.InstallCRDs(config, options); err != nil {
+		t.Fatal(err)
 	}
 }
 

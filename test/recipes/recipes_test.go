@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // clusterVariable names the folder of a cluster of hack/cluster, in which Keyturn runs, to execute the recipes in it.
@@ -25,6 +28,7 @@ func TestRecipes(t *testing.T) {
 	if folder == "" {
 		t.Skipf("%s is not set; make e2e executes the recipes", clusterVariable)
 	}
+	log.SetLogger(logr.Discard()) // The client's own.
 	Execute(t, Place{Top: top(t), Cluster: folder})
 }
 
