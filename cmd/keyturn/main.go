@@ -46,7 +46,11 @@ func run() error {
 	if err := options.Complete(); err != nil {
 		return err
 	}
-	app.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	logger, err := app.NewLogger(&logging)
+	if err != nil {
+		return err
+	}
+	app.SetLogger(logger)
 	ctrl.Log.WithName("keyturn").Info("starting", "version", version, "go", runtime.Version())
 	cluster, err := config.GetConfig()
 	if err != nil {

@@ -4,13 +4,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
+	"io"
 	"log"
 	"log/slog"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -51,5 +59,57 @@ func TestAllThatIsLoggedIsJSON(t *testing.T) {
 	want := []line{{"info", "one", "a", ""}, {"info", "two", "client-go", ""}, {"error", "three", "client-go", ""}, {"info", "four", "go", ""}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("logged (-want +got):\n%s", diff)
+	}
+}
+
+// secrets answers every request with a Secret.
+type secrets struct{}
+
+func (secrets) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(`{"kind":"Secret","apiVersion":"v1","data":{"token":"Y29uZmlkZW50aWFs"}}`)),
+	}, nil
+}
+
+func TestNoLevelShowsASecret(t *testing.T) {
+	for sentence, tt := range map[string]struct {
+		level   string
+		refused string
+	}{
+		"info":                     {level: "info"},
+		"debug":                    {level: "debug"},
+		"the most detail there is": {level: "7"},
+		"more than there is":       {level: "8", refused: "--zap-log-level: must be 7 at most, because whole Secrets are logged beyond"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			out := new(bytes.Buffer)
+			options := zap.Options{DestWriter: out}
+			flags := flag.NewFlagSet("keyturn", flag.ContinueOnError)
+			options.BindFlags(flags)
+			if err := flags.Parse([]string{"--zap-log-level=" + tt.level}); err != nil {
+				t.Fatal(err)
+			}
+			logger, err := NewLogger(&options)
+			if tt.refused != "" {
+				if err == nil || err.Error() != tt.refused {
+					t.Errorf("the error is %v, want %q", err, tt.refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			api, err := corev1client.NewForConfig(&rest.Config{Transport: secrets{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := api.Secrets("n").Get(logr.NewContext(t.Context(), logger), "s", metav1.GetOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out.String(), "Y29uZmlkZW50aWFs") {
+				t.Errorf("logged:\n%s", out)
+			}
+		})
 	}
 }
