@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,6 +178,9 @@ func read[T client.Object](w *world, name client.ObjectKey, into T) (T, error) {
 type requests struct {
 	mu    sync.Mutex
 	calls []call
+	// away says that the API server cannot be reached; streams are the watches that are open.
+	away    bool
+	streams []io.Closer
 }
 
 type call struct{ method, path, query string }
@@ -215,10 +220,48 @@ type recorder struct {
 }
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
-	r.requests.mu.Lock()
-	r.requests.calls = append(r.requests.calls, call{method: request.Method, path: request.URL.Path, query: request.URL.RawQuery})
-	r.requests.mu.Unlock()
-	return r.next.RoundTrip(request)
+	if r.requests.add(request) {
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	response, err := r.next.RoundTrip(request)
+	if err == nil && request.URL.Query().Get("watch") == "true" {
+		r.requests.follow(response.Body)
+	}
+	return response, err
+}
+
+// add notes a request and says whether the API server is away.
+func (r *requests) add(request *http.Request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call{method: request.Method, path: request.URL.Path, query: request.URL.RawQuery})
+	return r.away
+}
+
+func (r *requests) follow(stream io.Closer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.streams = append(r.streams, stream)
+}
+
+// cut takes the API server away from the operator, or gives it back.
+func (r *requests) cut(away bool) {
+	r.mu.Lock()
+	streams := r.streams
+	r.away, r.streams = away, nil
+	r.mu.Unlock()
+	for _, stream := range streams {
+		_ = stream.Close() // Most have ended before.
+	}
+}
+
+// reads are the calls that ask for something once.
+func (r *requests) reads() []call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.calls), func(c call) bool {
+		return c.method != http.MethodGet || strings.Contains(c.query, "watch=true")
+	})
 }
 
 // installWebhooks installs the configuration of config/webhook, pointed at this process, once for all tests.

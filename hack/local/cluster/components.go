@@ -114,6 +114,8 @@ func (p plan) operatorArguments() []string {
 		"--webhook-port=" + strconv.Itoa(p.ports.Webhook),
 		"--webhook-dns-names=" + loopback + ",localhost",
 		"--webhook-configuration=" + webhookConfiguration,
+		"--https-bind-address=" + address(p.ports.HTTPS),
+		"--external-url=" + httpsURL(p.ports.HTTPS),
 		"--metrics-bind-address=" + address(p.ports.Metrics),
 		"--health-probe-bind-address=" + address(p.ports.Health),
 		"--minimum-duration=" + minimumDuration,

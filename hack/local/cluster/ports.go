@@ -19,6 +19,7 @@ type ports struct {
 	EtcdPeer int `json:"etcdPeer"`
 	Server   int `json:"server"`
 	Webhook  int `json:"webhook"`
+	HTTPS    int `json:"https"`
 	Health   int `json:"health"`
 	Metrics  int `json:"metrics"`
 }
@@ -31,7 +32,9 @@ func choosePorts(ctx context.Context, preferred int) (chosen ports, err error) {
 			err = errors.Join(err, listener.Close())
 		}
 	}()
-	for _, port := range []*int{&chosen.Server, &chosen.Etcd, &chosen.EtcdPeer, &chosen.Webhook, &chosen.Health, &chosen.Metrics} {
+	for _, port := range []*int{
+		&chosen.Server, &chosen.Etcd, &chosen.EtcdPeer, &chosen.Webhook, &chosen.HTTPS, &chosen.Health, &chosen.Metrics,
+	} {
 		wanted := 0
 		if port == &chosen.Server {
 			wanted = preferred

@@ -14,7 +14,9 @@ func TestChoosePortsAvoidsATakenPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	distinct := map[int]bool{0: true, portOf(taken): true}
-	for _, port := range []int{chosen.Etcd, chosen.EtcdPeer, chosen.Server, chosen.Webhook, chosen.Health, chosen.Metrics} {
+	for _, port := range []int{
+		chosen.Etcd, chosen.EtcdPeer, chosen.Server, chosen.Webhook, chosen.HTTPS, chosen.Health, chosen.Metrics,
+	} {
 		if distinct[port] {
 			t.Errorf("port %d is taken, chosen twice or none at all, in %+v", port, chosen)
 		}

@@ -47,6 +47,8 @@ A Kubernetes control plane is up at %s. To use it:
 Logs: %s. Stop it with: make down`, httpsURL(s.Ports.Server), l.kubeconfig(), l.run("bin"), l.logs())
 	if s.has(operatorName) {
 		say(out, "Metrics of the operator: http://%s/metrics", address(s.Ports.Metrics))
+		say(out, "JWKS of each SigningKey: %s/<namespace>/<name>/jwks.json, its CA is in ConfigMap keyturn-ca of %s",
+			httpsURL(s.Ports.HTTPS), operatorNamespace)
 	}
 	say(out, `
 This is a development cluster: durations may be as short as %s, where production demands minutes,

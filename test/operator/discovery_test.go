@@ -1,0 +1,311 @@
+package operator
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/app"
+)
+
+// verifier fetches what an operator serves by HTTPS, as verifiers do that trust the CA it publishes.
+type verifier struct {
+	w      *world
+	client *http.Client
+	url    string
+	ready  string
+}
+
+// beginServing starts an operator that serves HTTPS and probes.
+func beginServing(t *testing.T, change ...setup) (*world, *verifier) {
+	t.Helper()
+	addresses := make([]string, 2)
+	for i := range addresses {
+		port, err := freePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses[i] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	serves := func(o *app.Options, _ *rest.Config) {
+		o.HTTPSAddress, o.ProbeAddress = addresses[0], addresses[1]
+		o.Operator.ExternalURL = "https://" + addresses[0]
+	}
+	w := begin(t, append(change, serves)...)
+	v := &verifier{w: w, url: "https://" + addresses[0], ready: "http://" + addresses[1] + "/readyz?verbose"}
+	w.eventually("the operator is ready", func() error { return v.isReady() })
+	ca := w.configMap("keyturn-system", "keyturn-ca")
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(ca.Data["ca.crt"])) {
+		t.Fatalf("ConfigMap keyturn-ca holds no certificate: %v", ca.Data)
+	}
+	v.client = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+	}}
+	t.Cleanup(v.client.CloseIdleConnections)
+	return w, v
+}
+
+// get returns an answer and its body.
+func (v *verifier) get(client *http.Client, url string) (*http.Response, string, error) {
+	request, err := http.NewRequestWithContext(v.w.t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), errors.Join(err, response.Body.Close())
+}
+
+// fetch returns the answer to a path and fails the test if there is none at all.
+func (v *verifier) fetch(path string) (*http.Response, string) {
+	v.w.t.Helper()
+	response, body, err := v.get(v.client, v.url+path)
+	v.w.must(err)
+	return response, body
+}
+
+func (v *verifier) isReady() error {
+	response, body, err := v.get(http.DefaultClient, v.ready)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("not ready: %s", body)
+	}
+	return err
+}
+
+// serves returns nil if exactly these keys are served of a SigningKey.
+func (v *verifier) serves(ns, name string, want ...string) error {
+	response, body := v.fetch("/" + ns + "/" + name + "/jwks.json")
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d: %s", response.StatusCode, body)
+	}
+	if got := published(v.w.t, body); !slices.Equal(got, want) {
+		return fmt.Errorf("served are %v, want %v", got, want)
+	}
+	return nil
+}
+
+// watches fetches a JWKS all the time until the returned function is called, and fails the test if a key that has to be in
+// it is missing, or if one must not be.
+func (v *verifier) watches(ns, name string, always, never []string) (stop func()) {
+	v.w.t.Helper()
+	done, ended := make(chan struct{}), make(chan int, 1)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				ended <- n
+				return
+			default:
+			}
+			response, body, err := v.get(v.client, v.url+"/"+ns+"/"+name+"/jwks.json")
+			if err != nil || response.StatusCode != http.StatusOK {
+				v.w.t.Errorf("the JWKS cannot be fetched: %v, %s", err, body)
+				continue
+			}
+			for _, id := range always {
+				if !strings.Contains(body, id) {
+					v.w.t.Errorf("key %s is missing from what is served", id)
+				}
+			}
+			for _, id := range never {
+				if strings.Contains(body, id) {
+					v.w.t.Errorf("key %s is served", id)
+				}
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(done)
+		if n := <-ended; n == 0 {
+			v.w.t.Error("nothing was fetched meanwhile")
+		}
+	})
+}
+
+func TestWhatIsServedFollowsAKeyThroughItsLife(t *testing.T) {
+	w, v := beginServing(t)
+	ns := suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop", func(k *v1alpha1.SigningKey) { k.Spec.Issuer = "" })},
+		[]*v1alpha1.ServiceToken{newToken(ns, "cart", "shop", func(s *v1alpha1.ServiceToken) { s.Spec.Duration = duration(longestToken) })})
+	first := w.key(ns, "shop").Status.ActiveKeyID
+	w.eventually("the first key is served", func() error { return v.serves(ns, "shop", first) })
+
+	var metadata struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	_, body := v.fetch("/" + ns + "/shop/.well-known/openid-configuration")
+	w.must(json.Unmarshal([]byte(body), &metadata))
+	_, jwks, err := v.get(v.client, metadata.JWKSURI)
+	w.must(err)
+	if _, err := verify(string(w.secret(ns, "cart").Data["token"]), jwks, w.now(), metadata.Issuer); err != nil {
+		t.Errorf("a verifier that knows the issuer alone cannot verify a token: %v", err)
+	}
+	if cm := w.configMap(ns, "shop-jwks"); cm.Data["jwks.json"] != jwks || cm.Data["issuer"] != metadata.Issuer {
+		t.Errorf("served is %s of %s, the ConfigMap says %s of %s", jwks, metadata.Issuer, cm.Data["jwks.json"], cm.Data["issuer"])
+	}
+
+	stop := v.watches(ns, "shop", []string{first}, nil)
+	w.step(period - lead)
+	w.eventually("the next key is published", func() error {
+		if len(w.key(ns, "shop").Status.Keys) != 2 || w.key(ns, "shop").Status.Keys[0].PublishedAt == nil {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	next := w.key(ns, "shop").Status.Keys[0].ID
+	w.eventually("both are served", func() error { return v.serves(ns, "shop", next, first) })
+	w.step(lead + time.Second)
+	w.settles(ns, "shop", "the next key signs", func(s map[v1alpha1.KeyState][]string) bool {
+		return slices.Equal(s[v1alpha1.KeyActive], []string{next})
+	})
+	w.must(v.serves(ns, "shop", next, first))
+	stop()
+	w.step(longestToken + 2*skew + staleness)
+	w.eventually("the first key is served no more", func() error { return v.serves(ns, "shop", next) })
+	key := w.key(ns, "shop")
+	w.patch(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"} })
+	w.must(w.c.Delete(t.Context(), key))
+	w.eventually("nothing is served of what is gone", func() error {
+		if response, body := v.fetch("/" + ns + "/shop/jwks.json"); response.StatusCode != http.StatusNotFound {
+			return fmt.Errorf("status %d: %s", response.StatusCode, body)
+		}
+		return nil
+	})
+}
+
+func TestARevokedKeyIsServedNoMore(t *testing.T) {
+	w, v := beginServing(t)
+	ns := suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	bad := w.key(ns, "shop").Status.ActiveKeyID
+	w.eventually("the key is served", func() error { return v.serves(ns, "shop", bad) })
+	key := w.key(ns, "shop")
+	w.patch(key, func() { key.Spec.RevokedKeyIDs = []v1alpha1.KeyID{v1alpha1.KeyID(bad)} })
+	w.eventually("another key is served instead", func() error {
+		fresh := w.key(ns, "shop").Status.ActiveKeyID
+		if fresh == bad {
+			return errors.New("not yet")
+		}
+		return v.serves(ns, "shop", fresh)
+	})
+	stop := v.watches(ns, "shop", nil, []string{bad})
+	ring := w.secret(ns, "shop-signing-key")
+	w.patch(ring, func() { ring.Data["ring.json"] = []byte("{") })
+	w.keyIs(ns, "shop", v1alpha1.ConditionRingIntact, metav1.ConditionFalse, v1alpha1.ReasonRingLost)
+	stop()
+}
+
+func TestALostRingLeavesWhatIsServed(t *testing.T) {
+	w, v := beginServing(t)
+	ns := suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	first := w.key(ns, "shop").Status.ActiveKeyID
+	w.eventually("the key is served", func() error { return v.serves(ns, "shop", first) })
+	foreign := planted(t, ns, "shop")
+	stop := v.watches(ns, "shop", []string{first}, []string{firstID(t, foreign)})
+	cm := w.configMap(ns, "shop-jwks")
+	w.patch(cm, func() { cm.Data, cm.Annotations = foreign.Data, foreign.Annotations })
+	w.must(w.c.Delete(t.Context(), w.secret(ns, "shop-signing-key")))
+	w.keyIs(ns, "shop", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.eventually("a fresh key signs", func() error {
+		fresh := w.key(ns, "shop").Status.ActiveKeyID
+		if fresh == first {
+			return errors.New("not yet")
+		}
+		_, body := v.fetch("/" + ns + "/shop/jwks.json")
+		if ids := published(t, body); !slices.Contains(ids, fresh) {
+			return fmt.Errorf("served are %v, signing is %s", ids, fresh)
+		}
+		return nil
+	})
+	// The copy that somebody had overwritten held the first key: only what the operators have in memory speaks for it.
+	stop()
+}
+
+func TestAFetchCostsNoCallToTheAPIServer(t *testing.T) {
+	w, v := beginServing(t)
+	ns := suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	w.eventually("the key is served", func() error { return v.serves(ns, "shop", w.key(ns, "shop").Status.ActiveKeyID) })
+	w.settled(1)
+	w.op.requests.forget()
+	for range 200 {
+		for _, path := range []string{"/" + ns + "/shop/jwks.json", "/" + ns + "/shop/.well-known/openid-configuration", "/" + ns + "/nothing/jwks.json"} {
+			if response, body := v.fetch(path); response.StatusCode >= http.StatusInternalServerError {
+				t.Fatalf("%s: status %d: %s", path, response.StatusCode, body)
+			}
+		}
+	}
+	if calls := append(w.op.requests.reads(), w.op.requests.writes()...); len(calls) > 0 {
+		t.Errorf("600 requests made %d calls to the API server, the first %s", len(calls), calls[0])
+	}
+}
+
+func TestAReplicaThatHearsNothingIsNotReadyAndStillServes(t *testing.T) {
+	w, v := beginServing(t)
+	ns := suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	first := w.key(ns, "shop").Status.ActiveKeyID
+	w.eventually("the key is served", func() error { return v.serves(ns, "shop", first) })
+	w.must(v.isReady())
+
+	w.op.requests.cut(true)
+	w.op.clock.Step(time.Minute)
+	w.must(v.isReady())
+	w.op.clock.Step(2 * time.Minute)
+	if err := v.isReady(); err == nil || !strings.Contains(err.Error(), "[-]cluster-view failed") {
+		t.Errorf("three minutes after the API server was last heard of, readiness says: %v", err)
+	}
+	w.must(v.serves(ns, "shop", first))
+	response, _ := v.fetch("/" + ns + "/shop/jwks.json")
+	var life int
+	if _, err := fmt.Sscanf(response.Header.Get("Cache-Control"), "public, max-age=%d", &life); err != nil || life > 10 {
+		t.Errorf("what may be old is good for long: %s", response.Header.Get("Cache-Control"))
+	}
+
+	w.op.requests.cut(false)
+	w.op.clock.Step(10 * time.Minute)
+	w.eventually("the replica hears the API server again", v.isReady)
+	w.eventually("answers are good for long again", func() error {
+		response, _ := v.fetch("/" + ns + "/shop/jwks.json")
+		_, err := fmt.Sscanf(response.Header.Get("Cache-Control"), "public, max-age=%d", &life)
+		if err == nil && life < 3000 {
+			err = fmt.Errorf("good for %d seconds", life)
+		}
+		return err
+	})
+}
+
+func TestTheCAThatClientsTrustComesBack(t *testing.T) {
+	w, v := beginServing(t)
+	ca := w.configMap("keyturn-system", "keyturn-ca")
+	w.must(w.c.Delete(t.Context(), ca))
+	w.eventually("the ConfigMap is written again", func() error {
+		again, err := read(w, client.ObjectKeyFromObject(ca), &corev1.ConfigMap{})
+		if err == nil && again.Data["ca.crt"] != ca.Data["ca.crt"] {
+			err = errors.New("it holds another CA")
+		}
+		return err
+	})
+	v.fetch("/")
+}
