@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -21,6 +22,8 @@ type cluster struct {
 	keys   map[client.ObjectKey]v1alpha1.SigningKey
 	jwks   map[string][]corev1.ConfigMap
 	tokens []v1alpha1.ServiceToken
+	// url is where the operator serves, and ca what to trust there.
+	url, ca string
 }
 
 // kubectl reads what it prints as JSON. It prints a token, so that its output is never shown.
@@ -53,11 +56,33 @@ func readCluster(t *testing.T) cluster {
 	var tokens v1alpha1.ServiceTokenList
 	kubectl(t, &tokens, "get", "servicetokens", "--all-namespaces")
 	c.tokens = tokens.Items
+	c.url = servedURL(t)
+	var ca corev1.ConfigMap
+	kubectl(t, &ca, "get", "configmap", "--namespace=keyturn-system", "keyturn-ca")
+	c.ca = ca.Data["ca.crt"]
 	return c
 }
 
-// tasks ask to verify one token with every copy of its key's JWKS.
-func (c cluster) tasks(t *testing.T, token v1alpha1.ServiceToken) (namespaces []string, tasks []task) {
+// servedURL reads where the operator of `make up` serves.
+func servedURL(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile("../../.run/state.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state struct {
+		Ports struct {
+			HTTPS int `json:"https"`
+		} `json:"ports"`
+	}
+	if err := json.Unmarshal(content, &state); err != nil || state.Ports.HTTPS == 0 {
+		t.Fatalf("the cluster of make up serves no HTTPS (%v)", err)
+	}
+	return fmt.Sprintf("https://127.0.0.1:%d", state.Ports.HTTPS)
+}
+
+// tasks ask to verify one token with every copy of its key's JWKS, and with what is served; the places are in words.
+func (c cluster) tasks(t *testing.T, token v1alpha1.ServiceToken) (places []string, tasks []task) {
 	t.Helper()
 	var secret corev1.Secret
 	kubectl(t, &secret, "get", "secret", "--namespace="+token.Namespace, spec.TokenSecretName(&token))
@@ -66,14 +91,17 @@ func (c cluster) tasks(t *testing.T, token v1alpha1.ServiceToken) (namespaces []
 	if token.Spec.Profile == v1alpha1.ProfileAccessToken {
 		typ = "at+jwt"
 	}
-	for _, published := range c.jwks[key.Status.Issuer] {
-		namespaces = append(namespaces, published.Namespace)
-		tasks = append(tasks, task{
-			Token: string(secret.Data[v1alpha1.SecretKeyToken]), JWKS: published.Data[v1alpha1.ConfigMapKeyJWKS],
-			Issuer: key.Status.Issuer, Audience: string(token.Spec.Audiences[0]), Type: typ, Algorithm: string(key.Spec.Algorithm),
-		})
+	verify := task{
+		Token: string(secret.Data[v1alpha1.SecretKeyToken]), Issuer: key.Status.Issuer, Audience: string(token.Spec.Audiences[0]),
+		Type: typ, Algorithm: string(key.Spec.Algorithm),
 	}
-	return namespaces, tasks
+	for _, published := range c.jwks[key.Status.Issuer] {
+		verify.JWKS = published.Data[v1alpha1.ConfigMapKeyJWKS]
+		places, tasks = append(places, "namespace "+published.Namespace), append(tasks, verify)
+	}
+	verify.JWKS, verify.CA = "", c.ca
+	verify.Configuration = c.url + "/" + key.Namespace + "/" + key.Name + "/.well-known/openid-configuration"
+	return append(places, verify.Configuration), append(tasks, verify)
 }
 
 func TestTokensOfTheClusterVerifyWithForeignLibraries(t *testing.T) {
@@ -90,15 +118,15 @@ func TestTokensOfTheClusterVerifyWithForeignLibraries(t *testing.T) {
 			program := library.program(t)
 			for _, token := range cluster.tokens {
 				t.Run(token.Name, func(t *testing.T) {
-					namespaces, tasks := cluster.tasks(t, token)
-					if !slices.Contains(namespaces, spec.KeyRef(&token).Namespace) {
-						t.Fatalf("the JWKS is published in the namespaces %q, and not in that of the key", namespaces)
+					places, tasks := cluster.tasks(t, token)
+					if !slices.Contains(places, "namespace "+spec.KeyRef(&token).Namespace) {
+						t.Fatalf("the JWKS is published in %q, and not in the namespace of the key", places)
 					}
 					for i, got := range program.do(t, tasks...) {
 						if got.Refusal != "" {
-							t.Errorf("with the JWKS in namespace %s: refused: %s", namespaces[i], got.Refusal)
+							t.Errorf("with the JWKS of %s: refused: %s", places[i], got.Refusal)
 						} else if got.Claims["jti"] != token.Status.TokenID {
-							t.Errorf("with the JWKS in namespace %s: token %v verifies, want %s", namespaces[i], got.Claims["jti"], token.Status.TokenID)
+							t.Errorf("with the JWKS of %s: token %v verifies, want %s", places[i], got.Claims["jti"], token.Status.TokenID)
 						}
 					}
 				})

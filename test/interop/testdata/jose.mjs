@@ -1,6 +1,7 @@
 // Does with the npm package jose what standard input asks for, and answers on standard output: see Library in ../library_test.go.
-import { text } from 'node:stream/consumers'
-import { SignJWT, createLocalJWKSet, importJWK, importPKCS8, jwtVerify } from 'jose'
+import https from 'node:https'
+import { json, text } from 'node:stream/consumers'
+import { SignJWT, createLocalJWKSet, createRemoteJWKSet, importJWK, importPKCS8, jwtVerify } from 'jose'
 
 const refusals = {
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'bad signature',
@@ -8,8 +9,16 @@ const refusals = {
   ERR_JWT_EXPIRED: 'expired',
 }
 
-async function verify({ token, jwks, issuer, audience, algorithm, type }) {
-  const keys = createLocalJWKSet(JSON.parse(jwks))
+async function servedKeys({ configuration, ca, issuer }) {
+  const agent = new https.Agent({ ca })
+  const response = await new Promise((resolve, reject) => https.get(configuration, { agent }, resolve).on('error', reject))
+  const served = await json(response)
+  if (served.issuer !== issuer) throw new Error(`issuer is ${served.issuer}`)
+  return createRemoteJWKSet(new URL(served.jwks_uri), { agent })
+}
+
+async function verify({ token, jwks, configuration, ca, issuer, audience, algorithm, type }) {
+  const keys = configuration ? await servedKeys({ configuration, ca, issuer }) : createLocalJWKSet(JSON.parse(jwks))
   const requiredClaims = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
   try {
     const { payload } = await jwtVerify(token, keys, { issuer, audience, algorithms: [algorithm], typ: type, requiredClaims })

@@ -1,10 +1,12 @@
 """Does with PyJWT what standard input asks for, and answers on standard output: see Library in ../library_test.go."""
 
 import json
+import ssl
 import sys
+import urllib.request
 
 import jwt
-from jwt import PyJWK, PyJWKSet
+from jwt import PyJWK, PyJWKClient, PyJWKSet
 
 REFUSALS = {
     jwt.InvalidSignatureError: "bad signature",
@@ -12,12 +14,22 @@ REFUSALS = {
 }
 
 
+def served_key(task):
+    context = ssl.create_default_context(cadata=task["ca"])
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.HTTPSHandler(context=context)))
+    with urllib.request.urlopen(task["configuration"]) as response:
+        configuration = json.load(response)
+    if configuration["issuer"] != task["issuer"]:
+        raise jwt.InvalidIssuerError(configuration["issuer"])
+    return PyJWKClient(configuration["jwks_uri"]).get_signing_key_from_jwt(task["token"]).key
+
+
 def verify(task):
     header = jwt.get_unverified_header(task["token"])
     if header["typ"] != task["type"]:
         return {"refusal": "wrong type"}
     try:
-        key = PyJWKSet.from_json(task["jwks"])[header["kid"]].key
+        key = served_key(task) if "configuration" in task else PyJWKSet.from_json(task["jwks"])[header["kid"]].key
     except KeyError:
         return {"refusal": "unknown key"}
     try:
