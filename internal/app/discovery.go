@@ -5,15 +5,19 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/discovery"
@@ -43,10 +47,25 @@ func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error 
 			return fmt.Errorf("fill cache: %w", err)
 		}
 	}
-	if err := mgr.AddReadyzCheck("cluster-view", view.Fresh); err != nil {
+	if err := mgr.AddReadyzCheck("cluster-view", logged(mgr.GetLogger().WithName("freshness"), view.Fresh)); err != nil {
 		return fmt.Errorf("add readiness check: %w", err)
 	}
 	return nil
+}
+
+// logged logs when a check begins to fail, and when it succeeds again: the probe's answer withholds the reason.
+func logged(logger logr.Logger, check healthz.Checker) healthz.Checker {
+	var failing atomic.Bool
+	return func(request *http.Request) error {
+		err := check(request)
+		switch before := failing.Swap(err != nil); {
+		case err != nil && !before:
+			logger.Info("the view of the cluster is too old, so this replica is not ready", "reason", err.Error())
+		case err == nil && before:
+			logger.Info("the view of the cluster is fresh")
+		}
+		return err
+	}
 }
 
 // addDiscovery serves what verifiers fetch, on every replica.

@@ -45,8 +45,8 @@ func libraries() []library {
 // task asks to verify a token, with a JWKS or with what is served about its issuer, or, if there is none, to sign one with a
 // key in one of its two forms.
 type task struct {
-	Token    string `json:"token,omitempty"`
-	JWKS     string `json:"jwks,omitempty"`
+	Token string `json:"token,omitempty"`
+	JWKS  string `json:"jwks,omitempty"`
 	// Configuration is the URL of the issuer's configuration document, and CA what to trust there.
 	Configuration string `json:"configuration,omitempty"`
 	CA            string `json:"ca,omitempty"`

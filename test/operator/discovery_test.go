@@ -61,44 +61,61 @@ func beginServing(t *testing.T, change ...setup) (*world, *verifier) {
 	return w, v
 }
 
-// get returns an answer and its body.
-func (v *verifier) get(client *http.Client, url string) (*http.Response, string, error) {
+// answer is what a verifier got.
+type answer struct {
+	status int
+	cache  string
+	body   string
+}
+
+func (v *verifier) get(client *http.Client, url string) (answer, error) {
 	request, err := http.NewRequestWithContext(v.w.t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	body, err := io.ReadAll(response.Body)
-	return response, string(body), errors.Join(err, response.Body.Close())
+	got := answer{status: response.StatusCode, cache: response.Header.Get("Cache-Control"), body: string(body)}
+	return got, errors.Join(err, response.Body.Close())
 }
 
 // fetch returns the answer to a path and fails the test if there is none at all.
-func (v *verifier) fetch(path string) (*http.Response, string) {
+func (v *verifier) fetch(path string) answer {
 	v.w.t.Helper()
-	response, body, err := v.get(v.client, v.url+path)
+	got, err := v.get(v.client, v.url+path)
 	v.w.must(err)
-	return response, body
+	return got
 }
 
 func (v *verifier) isReady() error {
-	response, body, err := v.get(http.DefaultClient, v.ready)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("not ready: %s", body)
+	got, err := v.get(http.DefaultClient, v.ready)
+	if err == nil && got.status != http.StatusOK {
+		err = fmt.Errorf("not ready: %s", got.body)
 	}
 	return err
 }
 
+// lifetime is for how many seconds a verifier may keep what it is given.
+func (v *verifier) lifetime(path string) (seconds int) {
+	v.w.t.Helper()
+	got := v.fetch(path)
+	if _, err := fmt.Sscanf(got.cache, "public, max-age=%d", &seconds); err != nil {
+		v.w.t.Fatalf("Cache-Control is %q: %v", got.cache, err)
+	}
+	return seconds
+}
+
 // serves returns nil if exactly these keys are served of a SigningKey.
 func (v *verifier) serves(ns, name string, want ...string) error {
-	response, body := v.fetch("/" + ns + "/" + name + "/jwks.json")
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d: %s", response.StatusCode, body)
+	got := v.fetch("/" + ns + "/" + name + "/jwks.json")
+	if got.status != http.StatusOK {
+		return fmt.Errorf("status %d: %s", got.status, got.body)
 	}
-	if got := published(v.w.t, body); !slices.Equal(got, want) {
-		return fmt.Errorf("served are %v, want %v", got, want)
+	if ids := published(v.w.t, got.body); !slices.Equal(ids, want) {
+		return fmt.Errorf("served are %v, want %v", ids, want)
 	}
 	return nil
 }
@@ -116,18 +133,18 @@ func (v *verifier) watches(ns, name string, always, never []string) (stop func()
 				return
 			default:
 			}
-			response, body, err := v.get(v.client, v.url+"/"+ns+"/"+name+"/jwks.json")
-			if err != nil || response.StatusCode != http.StatusOK {
-				v.w.t.Errorf("the JWKS cannot be fetched: %v, %s", err, body)
+			got, err := v.get(v.client, v.url+"/"+ns+"/"+name+"/jwks.json")
+			if err != nil || got.status != http.StatusOK {
+				v.w.t.Errorf("the JWKS cannot be fetched: %v, %s", err, got.body)
 				continue
 			}
 			for _, id := range always {
-				if !strings.Contains(body, id) {
+				if !strings.Contains(got.body, id) {
 					v.w.t.Errorf("key %s is missing from what is served", id)
 				}
 			}
 			for _, id := range never {
-				if strings.Contains(body, id) {
+				if strings.Contains(got.body, id) {
 					v.w.t.Errorf("key %s is served", id)
 				}
 			}
@@ -153,15 +170,14 @@ func TestWhatIsServedFollowsAKeyThroughItsLife(t *testing.T) {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
-	_, body := v.fetch("/" + ns + "/shop/.well-known/openid-configuration")
-	w.must(json.Unmarshal([]byte(body), &metadata))
-	_, jwks, err := v.get(v.client, metadata.JWKSURI)
+	w.must(json.Unmarshal([]byte(v.fetch("/"+ns+"/shop/.well-known/openid-configuration").body), &metadata))
+	jwks, err := v.get(v.client, metadata.JWKSURI)
 	w.must(err)
-	if _, err := verify(string(w.secret(ns, "cart").Data["token"]), jwks, w.now(), metadata.Issuer); err != nil {
+	if _, err := verify(string(w.secret(ns, "cart").Data["token"]), jwks.body, w.now(), metadata.Issuer); err != nil {
 		t.Errorf("a verifier that knows the issuer alone cannot verify a token: %v", err)
 	}
-	if cm := w.configMap(ns, "shop-jwks"); cm.Data["jwks.json"] != jwks || cm.Data["issuer"] != metadata.Issuer {
-		t.Errorf("served is %s of %s, the ConfigMap says %s of %s", jwks, metadata.Issuer, cm.Data["jwks.json"], cm.Data["issuer"])
+	if cm := w.configMap(ns, "shop-jwks"); cm.Data["jwks.json"] != jwks.body || cm.Data["issuer"] != metadata.Issuer {
+		t.Errorf("served is %s of %s, the ConfigMap says %s of %s", jwks.body, metadata.Issuer, cm.Data["jwks.json"], cm.Data["issuer"])
 	}
 
 	stop := v.watches(ns, "shop", []string{first}, nil)
@@ -186,8 +202,8 @@ func TestWhatIsServedFollowsAKeyThroughItsLife(t *testing.T) {
 	w.patch(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"} })
 	w.must(w.c.Delete(t.Context(), key))
 	w.eventually("nothing is served of what is gone", func() error {
-		if response, body := v.fetch("/" + ns + "/shop/jwks.json"); response.StatusCode != http.StatusNotFound {
-			return fmt.Errorf("status %d: %s", response.StatusCode, body)
+		if got := v.fetch("/" + ns + "/shop/jwks.json"); got.status != http.StatusNotFound {
+			return fmt.Errorf("status %d: %s", got.status, got.body)
 		}
 		return nil
 	})
@@ -232,8 +248,7 @@ func TestALostRingLeavesWhatIsServed(t *testing.T) {
 		if fresh == first {
 			return errors.New("not yet")
 		}
-		_, body := v.fetch("/" + ns + "/shop/jwks.json")
-		if ids := published(t, body); !slices.Contains(ids, fresh) {
+		if ids := published(t, v.fetch("/"+ns+"/shop/jwks.json").body); !slices.Contains(ids, fresh) {
 			return fmt.Errorf("served are %v, signing is %s", ids, fresh)
 		}
 		return nil
@@ -251,8 +266,8 @@ func TestAFetchCostsNoCallToTheAPIServer(t *testing.T) {
 	w.op.requests.forget()
 	for range 200 {
 		for _, path := range []string{"/" + ns + "/shop/jwks.json", "/" + ns + "/shop/.well-known/openid-configuration", "/" + ns + "/nothing/jwks.json"} {
-			if response, body := v.fetch(path); response.StatusCode >= http.StatusInternalServerError {
-				t.Fatalf("%s: status %d: %s", path, response.StatusCode, body)
+			if got := v.fetch(path); got.status >= http.StatusInternalServerError {
+				t.Fatalf("%s: status %d: %s", path, got.status, got.body)
 			}
 		}
 	}
@@ -277,22 +292,18 @@ func TestAReplicaThatHearsNothingIsNotReadyAndStillServes(t *testing.T) {
 		t.Errorf("three minutes after the API server was last heard of, readiness says: %v", err)
 	}
 	w.must(v.serves(ns, "shop", first))
-	response, _ := v.fetch("/" + ns + "/shop/jwks.json")
-	var life int
-	if _, err := fmt.Sscanf(response.Header.Get("Cache-Control"), "public, max-age=%d", &life); err != nil || life > 10 {
-		t.Errorf("what may be old is good for long: %s", response.Header.Get("Cache-Control"))
+	if life := v.lifetime("/" + ns + "/shop/jwks.json"); life > 10 {
+		t.Errorf("what may be old is good for %d seconds", life)
 	}
 
 	w.op.requests.cut(false)
 	w.op.clock.Step(10 * time.Minute)
 	w.eventually("the replica hears the API server again", v.isReady)
 	w.eventually("answers are good for long again", func() error {
-		response, _ := v.fetch("/" + ns + "/shop/jwks.json")
-		_, err := fmt.Sscanf(response.Header.Get("Cache-Control"), "public, max-age=%d", &life)
-		if err == nil && life < 3000 {
-			err = fmt.Errorf("good for %d seconds", life)
+		if life := v.lifetime("/" + ns + "/shop/jwks.json"); life < 3000 {
+			return fmt.Errorf("good for %d seconds", life)
 		}
-		return err
+		return nil
 	})
 }
 

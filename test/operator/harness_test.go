@@ -305,7 +305,7 @@ func webhookPort(t *testing.T) int {
 var sharedPort = sync.OnceValues(freePort)
 
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return 0, err
 	}
