@@ -20,6 +20,7 @@ func testOptions() Options {
 		CALifetime:           90 * day,
 		ServingLifetime:      30 * day,
 		Propagation:          time.Minute,
+		Overlap:              time.Minute,
 	}
 }
 
@@ -56,6 +57,10 @@ func TestDecide(t *testing.T) {
 	lostServing.serving = nil
 	renamed := testOptions()
 	renamed.Names = append(renamed.Names, "keyturn.example.org")
+	copied, copiedAndRenamed := testOptions(), renamed
+	copied.Overlap, copiedAndRenamed.Overlap = 5*day, 5*day
+	patient := testOptions()
+	patient.Overlap = 50 * day
 	shorter := testOptions()
 	shorter.CALifetime, shorter.ServingLifetime = 3*day, day
 
@@ -112,6 +117,22 @@ func TestDecide(t *testing.T) {
 		"a new CA waits for the whole propagation": {
 			have: renewedCA, seen: Sightings{}.Update(renewedCA.authorities, at(61*day)),
 			now: at(61*day + time.Minute - 1), plan: Plan{Next: at(61*day + time.Minute)},
+		},
+		"a new CA waits for those who keep a copy of it": {
+			have: renewedCA, want: &copied, seen: Sightings{}.Update(renewedCA.authorities, at(60*day)),
+			now: at(65*day - 1), plan: Plan{Next: at(65 * day)},
+		},
+		"and signs after the overlap, also if nothing was remembered since": {
+			have: renewedCA, want: &copied, seen: Sightings{}.Update(renewedCA.authorities, at(65*day-time.Minute)),
+			now: at(65 * day), plan: Plan{IssueServing: true, Next: at(65 * day)},
+		},
+		"a certificate that comes to its end does not wait for copies": {
+			have: renewedCA, want: &patient, seen: Sightings{}.Update(renewedCA.authorities, at(84*day-time.Minute)),
+			now: at(84 * day), plan: Plan{IssueServing: true, Next: at(84 * day)},
+		},
+		"a missing name does not wait for copies": {
+			have: renewedCA, want: &copiedAndRenamed, seen: Sightings{}.Update(renewedCA.authorities, at(61*day)),
+			now: at(61*day + time.Minute), plan: Plan{IssueServing: true, Next: at(61*day + time.Minute)},
 		},
 		"a missing name waits for the propagation too": {
 			have: renewedCA, want: &renamed, seen: Sightings{}.Update(renewedCA.authorities, at(61*day)),
@@ -223,6 +244,7 @@ func drawOptions(t *rapid.T) Options {
 	options := testOptions()
 	options.Propagation = time.Duration(rapid.Int64Range(int64(time.Second), int64(time.Hour)).Draw(t, "propagation"))
 	options.ServingLifetime = 6*options.Propagation + time.Duration(rapid.Int64Range(0, int64(90*day)).Draw(t, "serving lifetime"))
+	options.Overlap = time.Duration(rapid.Int64Range(1, int64(90*day)).Draw(t, "overlap"))
 	options.CALifetime = 3*options.ServingLifetime + time.Duration(rapid.Int64Range(0, int64(365*day)).Draw(t, "CA lifetime"))
 	options.Backdate = time.Duration(rapid.Int64Range(0, int64(day)).Draw(t, "backdate"))
 	return options

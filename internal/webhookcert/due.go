@@ -12,6 +12,12 @@ func renewal(certificate *x509.Certificate) time.Time {
 	return certificate.NotBefore.Add(life / 3 * 2)
 }
 
+// urgency is five sixths into a certificate's life: half of the time that is left when it falls due.
+func urgency(certificate *x509.Certificate) time.Time {
+	life := certificate.NotAfter.Sub(certificate.NotBefore)
+	return certificate.NotBefore.Add(life / 6 * 5)
+}
+
 // expiry is the first whole second at which a certificate is refused; at NotAfter itself it is still accepted.
 func expiry(certificate *x509.Certificate) time.Time {
 	return certificate.NotAfter.Add(time.Second)
@@ -32,7 +38,8 @@ func judgeServing(have Material, want Options, now time.Time) Plan {
 	}
 }
 
-// signsFrom is when the newest authority may replace a certificate that can still be served; zero while it is not known.
+// signsFrom is when the newest authority may replace a certificate that can still be served; zero while it is not known. Its age
+// is read off itself, so that no restart makes it younger.
 func signsFrom(have Material, seen Sightings, want Options) time.Time {
 	newest := have.authorities[0]
 	if signedByNewest(have) {
@@ -42,7 +49,12 @@ func signsFrom(have Material, seen Sightings, want Options) time.Time {
 	if !known {
 		return time.Time{}
 	}
-	return since.Add(want.Propagation)
+	from := since.Add(want.Propagation)
+	aged := earliest(newest.NotBefore.Add(want.Overlap), urgency(have.serving.Leaf))
+	if aged.After(from) && covers(have.serving.Leaf, want.allNames()) == nil {
+		return aged
+	}
+	return from
 }
 
 func signedByNewest(have Material) bool {

@@ -20,6 +20,7 @@ const (
 	DefaultServingLifetime = 90 * 24 * time.Hour
 	DefaultBackdate        = time.Hour
 	DefaultPropagation     = time.Hour
+	DefaultOverlap         = 7 * 24 * time.Hour
 )
 
 const (
@@ -50,6 +51,10 @@ type Options struct {
 	// Propagation is how long API servers may need to act on a changed caBundle, and others on a changed ConfigMap, at least a
 	// second.
 	Propagation time.Duration
+	// Overlap is how old a new CA is before it signs for no other reason than that it is the newest: as long have those who keep a
+	// copy of the ConfigMap to make another. A certificate that lacks a name, or has lived five sixths of its life, does not wait
+	// for them.
+	Overlap time.Duration
 	// External leaves Secret and caBundle to somebody else, such as cert-manager: both are read and never written, and no
 	// ConfigMap is either. Ready still wants a caBundle that verifies the certificate.
 	External bool
@@ -70,6 +75,7 @@ func (o Options) withDefaults() Options {
 		{&o.ServingLifetime, DefaultServingLifetime},
 		{&o.Backdate, DefaultBackdate},
 		{&o.Propagation, DefaultPropagation},
+		{&o.Overlap, DefaultOverlap},
 	} {
 		if *field.value == 0 {
 			*field.value = field.fallback
@@ -113,6 +119,7 @@ func (o Options) durationFaults() []error {
 		{"propagation", o.Propagation, time.Second, "certificates know whole seconds only"},
 		{"backdate", o.Backdate, 0, "a certificate that begins later is refused at first"},
 		{"serving lifetime", o.ServingLifetime, propagationsInServingLifetime * o.Propagation, "a successor must be trusted before it is needed"},
+		{"overlap", o.Overlap, 0, "a CA cannot sign before it exists"},
 		{"CA lifetime", o.CALifetime, servingLifetimesInCALifetime * o.ServingLifetime, "a CA must outlive what it signs"},
 	} {
 		if floor.value < floor.atLeast {

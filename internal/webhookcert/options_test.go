@@ -23,6 +23,7 @@ func TestOptionsThatCannotWorkAreRefusedByName(t *testing.T) {
 		"a serving certificate too short to replace in time": {
 			func(o *Options) { o.ServingLifetime = 359 * time.Second }, "serving lifetime is 5m59s, less than 6m0s",
 		},
+		"a negative overlap": {func(o *Options) { o.Overlap = -time.Second }, "overlap is -1s, less than 0s"},
 		"a CA that its certificates would outlive": {
 			func(o *Options) { o.CALifetime = 89 * day }, "CA lifetime is 2136h0m0s, less than 2160h0m0s",
 		},

@@ -57,8 +57,9 @@ type replica struct {
 	inPass bool
 }
 
-// lateness is how long a replica may sleep over its instant: less than the third of a certificate's life that is left then.
-const lateness = 9 * day
+// lateness is how long a replica may sleep over its instant: less than the sixth of a certificate's life that is left when no
+// overlap is waited for any more.
+const lateness = 4 * day
 
 func newWorld(t *rapid.T) *world {
 	w := &world{
@@ -68,6 +69,7 @@ func newWorld(t *rapid.T) *world {
 	}
 	w.options.Backdate = time.Hour
 	w.options.CALifetime = 120 * day
+	w.options.Overlap = 5 * day
 	w.store = &store{around: w.call, configuration: testConfiguration()}
 	w.store.configuration.ResourceVersion = w.store.next()
 	for range 2 {
