@@ -91,6 +91,28 @@ func TestValuesShowInTheManifests(t *testing.T) {
 			object: "CustomResourceDefinition /signingkeys.keyturn.dev",
 			path:   []any{"metadata", "annotations", "helm.sh/resource-policy"},
 		},
+		"their deletion is then meant": {
+			values: "crds: {keep: false}",
+			object: "CustomResourceDefinition /signingkeys.keyturn.dev",
+			path:   []any{"metadata", "annotations", "keyturn.dev/force-delete"}, want: "'true'",
+		},
+		"and otherwise is not": {
+			object: "CustomResourceDefinition /signingkeys.keyturn.dev",
+			path:   []any{"metadata", "annotations", "keyturn.dev/force-delete"},
+		},
+		"the policy that protects definitions is kept with them": {
+			object: protection, path: []any{"metadata", "annotations", "helm.sh/resource-policy"}, want: "keep",
+		},
+		// Helm does not delete what it has kept, and what is not in the manifest any more it would not uninstall.
+		"the policy stays in the manifest, to be uninstalled with what it protects": {
+			values: "crds: {keep: false}", object: protection, path: []any{"metadata", "name"}, want: "keyturn-crds",
+		},
+		"and is then not kept": {
+			values: "crds: {keep: false}", object: protection, path: []any{"metadata", "annotations"},
+		},
+		"nothing protects the definitions of somebody else": {
+			values: "crds: {enabled: false}", object: protection,
+		},
 		"definitions can be left to somebody else": {
 			values: "crds: {enabled: false}", object: "CustomResourceDefinition /signingkeys.keyturn.dev",
 		},
@@ -151,6 +173,7 @@ func TestValuesShowInTheManifests(t *testing.T) {
 const (
 	deployment = "Deployment " + namespace + "/keyturn"
 	webhooks   = "ValidatingWebhookConfiguration /keyturn"
+	protection = "ValidatingAdmissionPolicy /keyturn-crds"
 )
 
 func TestSchemaRefuses(t *testing.T) {
