@@ -27,7 +27,8 @@ import (
 	"github.com/keyturn/keyturn/webhook"
 )
 
-// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=keyturn-system,resources=leases,resourceNames=keyturn,verbs=get;update
 // +kubebuilder:rbac:groups="",namespace=keyturn-system,resources=events,verbs=create
 
 // Run runs the operator until the context ends.

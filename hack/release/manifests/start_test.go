@@ -27,6 +27,16 @@ func TestOperatorWritesNothingThatItsWebhooksJudge(t *testing.T) {
 	}
 }
 
+// Whoever shares the namespace with the operator keeps what is theirs. What has no name yet cannot be limited to one.
+func TestInItsNamespaceOperatorTouchesNothingButItsOwn(t *testing.T) {
+	for _, rule := range rules(kustomized(t)["Role "+namespace+"/keyturn-manager"]) {
+		names, verbs := list(rule, "resourceNames"), list(rule, "verbs")
+		if len(names) == 0 && !slices.Equal(verbs, []any{"create"}) {
+			t.Errorf("the operator may %v any of the %v", verbs, list(rule, "resources"))
+		}
+	}
+}
+
 func TestOperatorsPodsWaitForNoWebhook(t *testing.T) {
 	for _, webhook := range kustomized(t)[webhooks].Object["webhooks"].([]any) {
 		if !matches(webhook, write{operation: "CREATE", resource: "pods"}) {
