@@ -79,7 +79,7 @@ func (c *cluster) startWith(clk clock.Clock, options Options) *Manager {
 func (c *cluster) counted() client.WithWatch {
 	return interceptor.NewClient(c.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, inner client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			return c.count("get", func() error { return inner.Get(ctx, key, object, options...) })
+			return c.count(verb("get", object), func() error { return inner.Get(ctx, key, object, options...) })
 		},
 		Create: func(ctx context.Context, inner client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			return c.count(verb("create", object), func() error { return inner.Create(ctx, object, options...) })
@@ -101,9 +101,12 @@ func (c *cluster) counted() client.WithWatch {
 	})
 }
 
-// verb tells a write of the ConfigMap from that of the Secret.
+// verb tells requests for the ConfigMap from those for the other objects.
 func verb(of string, object client.Object) string {
-	if _, ok := object.(*corev1.ConfigMap); ok {
+	switch _, published := object.(*corev1.ConfigMap); {
+	case published && of == "get":
+		return "get published"
+	case published:
 		return "publish"
 	}
 	return of

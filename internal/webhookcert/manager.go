@@ -83,10 +83,8 @@ func (m *Manager) pass(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	published, err := m.readPublished(ctx)
-	if err != nil {
-		return outcome{}, err
-	}
+	// What clients are told must not keep the webhook from being served: where it cannot be read, they know nothing.
+	published, publishErr := m.readPublished(ctx)
 	secret, err := m.readSecret(ctx)
 	if err != nil {
 		return outcome{}, err
@@ -106,7 +104,10 @@ func (m *Manager) pass(ctx context.Context) (outcome, error) {
 	}
 	bundle := encodeBundle(material.authorities)
 	configuration, injected, injectErr := m.inject(ctx, configuration, bundle)
-	published, told, publishErr := m.publish(ctx, published, bundle)
+	told := false
+	if publishErr == nil {
+		published, told, publishErr = m.publish(ctx, published, bundle)
+	}
 	// Later than the writes, however long those took: the propagation starts with them.
 	now = m.clock.Now()
 	m.seen = m.seen.Update(knownBy(configuration, published), now)

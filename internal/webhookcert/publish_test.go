@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func TestClientsThatTrustTheConfigMapAreServedUnderFurtherNames(t *testing.T) {
@@ -52,6 +54,28 @@ func TestANewCASignsNothingBeforeClientsHadTimeToLearnIt(t *testing.T) {
 		if material := ParseMaterial(c.secret().Data); !signedByNewest(material) {
 			t.Error("the new CA never signs")
 		}
+		mustTrust(t, c, manager)
+	})
+}
+
+// As under the Role of an older version.
+func TestAConfigMapThatCannotBeReadHoldsNoWebhookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, testConfiguration())
+		c.interfere("get published", func() error {
+			return apierrors.NewForbidden(corev1.Resource("configmaps"), CAConfigMap, errors.New("no rule allows it"))
+		})
+		manager := c.start(testOptions())
+		pause(time.Minute)
+		mustBeReady(t, c, manager)
+		if err := c.Get(t.Context(), client.ObjectKey{Namespace: testOptions().Namespace, Name: CAConfigMap}, &corev1.ConfigMap{}); err == nil {
+			t.Error("what could not be read was written")
+		}
+		if failure := manager.failure.Load(); failure == nil || !apierrors.IsForbidden(*failure) {
+			t.Errorf("what is wrong is not told: %v", failure)
+		}
+		c.interfere("get published", nil)
+		pause(5 * time.Minute)
 		mustTrust(t, c, manager)
 	})
 }
