@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/keyturn/keyturn/internal/spec"
+	"github.com/keyturn/keyturn/internal/webhookcert"
 )
 
 // The floors that protect production from a typing error.
@@ -160,6 +161,9 @@ func checkExternalURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("--external-url=%q: must be an https URL without user, query and fragment", text)
+	}
+	if host := u.Hostname(); !webhookcert.IsName(strings.ToLower(host)) {
+		return fmt.Errorf("--external-url=%q: the host %q is neither a DNS name nor an IP address", text, host)
 	}
 	return nil
 }

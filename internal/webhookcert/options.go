@@ -101,11 +101,16 @@ func (o Options) nameFaults() []error {
 	}
 	var faults []error
 	for _, name := range o.allNames() {
-		if net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		if !IsName(name) {
 			faults = append(faults, fmt.Errorf("certificate name %q is neither a DNS name in lower case nor an IP address", name))
 		}
 	}
 	return faults
+}
+
+// IsName says whether a certificate can be for the name: an IP address, or a DNS name in lower case (RFC 1123).
+func IsName(name string) bool {
+	return net.ParseIP(name) != nil || len(validation.IsDNS1123Subdomain(name)) == 0
 }
 
 func (o Options) durationFaults() []error {

@@ -149,6 +149,22 @@ func TestValuesShowInTheManifests(t *testing.T) {
 			want: "[keyturn-webhook.keyturn-system.svc, keyturn-webhook.keyturn-system.svc.cluster.local, " +
 				"keyturn.keyturn-system.svc, keyturn.keyturn-system.svc.cluster.local, keys.example.com]",
 		},
+		"and for its address": {
+			values: "{webhook: {certificate: cert-manager}, externalURL: 'https://192.0.2.7:8443'}",
+			object: "Certificate keyturn-system/keyturn-webhook-cert", path: []any{"spec", "ipAddresses"}, want: "[192.0.2.7]",
+		},
+		"an IPv6 address is one as well": {
+			values: "{webhook: {certificate: cert-manager}, externalURL: 'https://[2001:db8::7]:8443/keyturn'}",
+			object: "Certificate keyturn-system/keyturn-webhook-cert", path: []any{"spec", "ipAddresses"}, want: "['2001:db8::7']",
+		},
+		"an address is no name": {
+			values: "{webhook: {certificate: cert-manager}, externalURL: 'https://[2001:db8::7]'}",
+			object: "Certificate keyturn-system/keyturn-webhook-cert", path: []any{"spec", "dnsNames", 4},
+		},
+		"without an external URL there is no address": {
+			values: "webhook: {certificate: cert-manager}",
+			object: "Certificate keyturn-system/keyturn-webhook-cert", path: []any{"spec", "ipAddresses"},
+		},
 		"with cert-manager the operator leaves the certificate alone": {
 			values: "webhook: {certificate: cert-manager}", object: deployment, path: append(container, "args"),
 			want: "[--webhook-certificate=external]",
