@@ -70,7 +70,7 @@ func Up(ctx context.Context, options Options, out io.Writer) error {
 func installPackages(ctx context.Context, options Options, out io.Writer) error {
 	missing := packages.Missing("/")
 	if len(missing) > 0 && options.Install {
-		if err := packages.Install(ctx, missing, out); err != nil {
+		if err := packages.Install(ctx, "/", missing, out); err != nil {
 			return err
 		}
 		missing = packages.Missing("/")

@@ -4,8 +4,10 @@ package packages
 import (
 	"context"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,8 +65,14 @@ func (e MissingError) Error() string {
 		"or let `make cluster-up INSTALL=yes` do that", strings.Join(e, ", "), strings.Join(e, " "))
 }
 
-// Install installs the packages.
-func Install(ctx context.Context, names []string, out io.Writer) error {
+// Install installs the packages below the root folder, of which a server is not started: a containerd of the machine's own would
+// be none of the cluster's business.
+func Install(ctx context.Context, root string, names []string, out io.Writer) (err error) {
+	undo, err := startNothing(filepath.Join(root, "/usr/sbin/policy-rc.d"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, undo()) }()
 	_, _ = fmt.Fprintf(out, "Installing %s.\n", strings.Join(names, " "))
 	for _, arguments := range [][]string{
 		{"update", "--quiet"},
@@ -75,4 +83,23 @@ func Install(ctx context.Context, names []string, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// startNothing writes the program that Debian asks before it starts a server that it has installed; one that is there has
+// decided already. What is returned removes the program again.
+func startNothing(policy string) (func() error, error) {
+	file, err := os.OpenFile(policy, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	undo := func() error { return os.Remove(policy) }
+	// The status by which it says no.
+	_, err = file.WriteString("#!/bin/sh\nexit 101\n")
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return undo, nil
 }

@@ -3,6 +3,10 @@ package packages_test
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +63,62 @@ func TestWhoMissesPackagesIsToldHowToInstallThem(t *testing.T) {
 			t.Errorf("the error %q does not say %q", told, want)
 		}
 	}
+}
+
+// A program in the place of apt-get tells whether a server that it installs would be started.
+func TestInstallStartsNoServer(t *testing.T) {
+	for name, test := range map[string]struct {
+		policy string // that is there before
+		fails  bool
+		want   string
+	}{
+		"nobody has decided on servers":   {want: "update 101\ninstall 101\n"},
+		"somebody has":                    {policy: "#!/bin/sh\nexit 104\n", want: "update 104\ninstall 104\n"},
+		"the installation does not go on": {fails: true, want: "update 101\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, programs := t.TempDir(), t.TempDir()
+			policy, told := filepath.Join(root, "usr", "sbin", "policy-rc.d"), filepath.Join(root, "told")
+			if err := os.MkdirAll(filepath.Dir(policy), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if test.policy != "" {
+				write(t, policy, test.policy)
+			}
+			apt := fmt.Sprintf("#!/bin/sh\n%s containerd start\necho $1 $? >>%s\n", policy, told)
+			if test.fails {
+				apt += "exit 100\n"
+			}
+			write(t, filepath.Join(programs, "apt-get"), apt)
+			t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+			if err := packages.Install(t.Context(), root, []string{"containerd"}, io.Discard); (err != nil) != test.fails {
+				t.Errorf("Install returned %v", err)
+			}
+			if diff := cmp.Diff(test.want, read(t, told)); diff != "" {
+				t.Errorf("what apt-get was told of servers (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.policy, read(t, policy)); diff != "" {
+				t.Errorf("the policy afterwards (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, program string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read is empty for a file that there is not.
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 // program is the beginning of an ELF file; one that asks for a loader does so in its only part.
