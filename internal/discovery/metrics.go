@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"net"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,14 +10,21 @@ import (
 )
 
 // docs/metrics.md lists all metrics.
-var requestDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-	Namespace: "keyturn", Subsystem: "https", Name: "request_duration_seconds",
-	Help:    "Time that answering a request for a JWKS or a configuration document took, by document and status code.",
-	Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
-}, []string{"document", "code"})
+var (
+	requestDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "keyturn", Subsystem: "https", Name: "request_duration_seconds",
+		Help:    "Time that answering a request for a JWKS or a configuration document took, by document and status code.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
+	}, []string{"document", "code"})
+
+	connections = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "keyturn", Subsystem: "https", Name: "connections",
+		Help: "Connections for JWKS and discovery that are open; whoever comes waits while there are as many as there may be.",
+	})
+)
 
 func init() {
-	metrics.Registry.MustRegister(requestDuration)
+	metrics.Registry.MustRegister(requestDuration, connections)
 	requestDuration.WithLabelValues("JWKS", "200")
 	requestDuration.WithLabelValues("Configuration", "200")
 }
@@ -44,6 +52,17 @@ func (h *Handler) documentOf(r *http.Request) string {
 		return "JWKS"
 	default:
 		return "Configuration"
+	}
+}
+
+// countConnections is for http.Server.
+func countConnections(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		connections.Inc()
+	case http.StateClosed, http.StateHijacked:
+		connections.Dec()
+	case http.StateActive, http.StateIdle:
 	}
 }
 

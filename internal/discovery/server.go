@@ -20,11 +20,12 @@ import (
 const (
 	headerTimeout   = 5 * time.Second
 	exchangeTimeout = 10 * time.Second
-	idleTimeout     = 2 * time.Minute
+	// idleTimeout is short: whoever keeps a connection for the next fetch, which is minutes away, keeps others out.
+	idleTimeout = 15 * time.Second
 	// shutdownTimeout is how long requests that were begun may take when the server stops.
 	shutdownTimeout = 10 * time.Second
 	maxHeaderBytes  = 16 << 10
-	// mostConnections bounds memory: a TLS connection takes tens of kilobytes. Whoever comes then waits.
+	// mostConnections bounds memory: a TLS connection takes tens of kilobytes. Whoever comes then waits. docs/metrics.md names it.
 	mostConnections = 2048
 )
 
@@ -52,18 +53,22 @@ func (s *Server) Ready(*http.Request) error {
 
 // Start serves until ctx is done, lets the requests finish that were begun, and returns nil. It fails if it cannot listen.
 func (s *Server) Start(ctx context.Context) error {
-	logger := log.FromContext(ctx).WithName("discovery")
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
 		return fmt.Errorf("serve HTTPS: %w", err)
 	}
+	return s.serve(ctx, listener)
+}
+
+func (s *Server) serve(ctx context.Context, listener net.Listener) error {
+	logger := log.FromContext(ctx).WithName("discovery")
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.Certificate,
 	}
 	server := &http.Server{
 		Handler: s.Handler, TLSConfig: config,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: exchangeTimeout, WriteTimeout: exchangeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		MaxHeaderBytes: maxHeaderBytes, ConnState: countConnections,
 		// Anybody can fail a handshake, so that must not fill the log.
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(logger.V(1)), slog.LevelInfo),
 	}

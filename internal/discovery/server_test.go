@@ -13,8 +13,10 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 )
@@ -159,6 +161,65 @@ func TestAServerThatCannotListenSaysSo(t *testing.T) {
 	}
 	if second.NeedLeaderElection() {
 		t.Error("only the leader would serve")
+	}
+}
+
+// pipes is a listener of connections in memory, which a bubble's time can pass over.
+type pipes struct{ accepted chan net.Conn }
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, open := <-p.accepted; open {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error {
+	close(p.accepted)
+	return nil
+}
+
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	p.accepted <- theirs
+	return ours, nil
+}
+
+func TestAConnectionThatIsKeptForLaterGivesWayToOthers(t *testing.T) {
+	for _, want := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before := testutil.ToFloat64(connections)
+				presented, trusted := certificate(t)
+				listener := pipes{make(chan net.Conn)}
+				server := &Server{Handler: http.NotFoundHandler(), Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+					return presented, nil
+				}}
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- server.serve(ctx, listener) }()
+				s := served{url: "https://127.0.0.1", client: &http.Client{Transport: &http.Transport{
+					TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: want == "HTTP/2.0", DialContext: listener.dial,
+				}}}
+				if protocol, _, err := s.get(t.Context()); err != nil || protocol != want {
+					t.Fatalf("got an answer by %q, %v", protocol, err)
+				}
+				if open := testutil.ToFloat64(connections) - before; open != 1 {
+					t.Errorf("%v connections are told, want 1", open)
+				}
+				clock.RealClock{}.Sleep(16 * time.Second)
+				synctest.Wait()
+				if open := testutil.ToFloat64(connections) - before; open != 0 {
+					t.Errorf("after 16 seconds without a request %v connections are open", open)
+				}
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
 
