@@ -33,6 +33,9 @@ import (
 
 // Run runs the operator until the context ends.
 func Run(ctx context.Context, cluster *rest.Config, options Options) error {
+	draining := &drain{}
+	ctx, stop := draining.prolong(ctx, options.Clock, options.ShutdownDelay)
+	defer stop()
 	cluster = rest.CopyConfig(cluster)
 	cluster.QPS, cluster.Burst = float32(options.QPS), options.Burst
 	certificate, err := newCertificate(cluster, options)
@@ -40,7 +43,7 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		return err
 	}
 	view := newView(options)
-	mgr, err := newManager(cluster, options, certificate, view)
+	mgr, err := newManager(cluster, options, certificate, view, draining)
 	if err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := addControllers(mgr, options, rings); err != nil {
 		return err
 	}
-	if err := addProbes(mgr, certificate); err != nil {
+	if err := addProbes(mgr, certificate, draining); err != nil {
 		return err
 	}
 	if err := addView(ctx, mgr, view); err != nil {
@@ -66,6 +69,7 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		if err != nil {
 			return err
 		}
+		https.Handler = draining.handler(https.Handler)
 		told = append(told, https)
 	}
 	unregister, err := register(told...)
@@ -79,26 +83,26 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	return nil
 }
 
-func newManager(cluster *rest.Config, options Options, certificate *webhookcert.Manager, view *freshness.View) (ctrl.Manager, error) {
-	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
-		Scheme:                        newScheme(),
-		Cache:                         cacheOptions(view),
-		LeaderElection:                options.LeaderElect,
-		LeaderElectionID:              "keyturn",
-		LeaderElectionNamespace:       options.Namespace,
-		LeaderElectionReleaseOnCancel: true,
+func newManager(
+	cluster *rest.Config, options Options, certificate *webhookcert.Manager, view *freshness.View, draining *drain,
+) (ctrl.Manager, error) {
+	managed := ctrl.Options{
+		Scheme: newScheme(),
+		Cache:  cacheOptions(view),
 		// The names of controllers are unique in a process that runs one operator; tests run one after another in theirs.
 		Controller:             config.Controller{SkipNameValidation: new(true)},
 		Metrics:                server.Options{BindAddress: options.MetricsAddress},
 		HealthProbeBindAddress: options.ProbeAddress,
-		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
+		WebhookServer: &drainedServer{drain: draining, Server: ctrlwebhook.NewServer(ctrlwebhook.Options{
 			Host: options.WebhookHost, Port: options.WebhookPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
 				c.MinVersion = tls.VersionTLS12
 				c.GetCertificate = certificate.GetCertificate
 			}},
-		}),
-	})
+		})},
+	}
+	electLeader(&managed, options)
+	mgr, err := ctrl.NewManager(cluster, managed)
 	if err != nil {
 		return nil, fmt.Errorf("make manager: %w", err)
 	}
@@ -147,7 +151,7 @@ func wakeSource(events chan event.GenericEvent) source.Source {
 	return source.Channel(events, &handler.EnqueueRequestForObject{})
 }
 
-func addProbes(mgr ctrl.Manager, certificate *webhookcert.Manager) error {
+func addProbes(mgr ctrl.Manager, certificate *webhookcert.Manager, draining *drain) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("add liveness check: %w", err)
 	}
@@ -155,6 +159,9 @@ func addProbes(mgr ctrl.Manager, certificate *webhookcert.Manager) error {
 		return fmt.Errorf("add readiness check: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("webhook-certificate", certificate.Ready); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("shutdown", draining.Ready); err != nil {
 		return fmt.Errorf("add readiness check: %w", err)
 	}
 	return nil

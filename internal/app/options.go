@@ -31,7 +31,10 @@ type Options struct {
 	// Namespace is where the operator keeps its own Secret and Lease.
 	Namespace   string
 	LeaderElect bool
-	Operator    spec.Operator
+	Election    Election
+	// ShutdownDelay is how long a replica that is told to end goes on serving while it says that it is not ready.
+	ShutdownDelay time.Duration
+	Operator      spec.Operator
 	// Workers is how many objects of a kind are reconciled at once.
 	Workers int
 	// QPS and Burst limit the requests to the API server; its own fairness protects it beyond that.
@@ -67,9 +70,9 @@ type Wake struct {
 func DefaultOptions() Options {
 	return Options{
 		Namespace:   os.Getenv("POD_NAMESPACE"),
-		LeaderElect: true,
-		Operator:    spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
-		Workers:     8, QPS: 500, Burst: 1000,
+		LeaderElect: true, Election: defaultElection(), ShutdownDelay: defaultShutdownDelay,
+		Operator: spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
+		Workers:  8, QPS: 500, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
 		HTTPSAddress: ":8443", MetricsAddress: ":8080", ProbeAddress: ":8081",
 		Clock: clock.RealClock{},
@@ -81,6 +84,9 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace,
 		"namespace of the operator's own Secret and Lease (default $POD_NAMESPACE, else keyturn-system)")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas reconcile")
+	o.Election.bindFlags(flags)
+	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay", o.ShutdownDelay,
+		"how long to go on as before after SIGTERM, not ready any more, until nobody sends requests here; 0 to end at once")
 	flags.StringVar(&o.Operator.ExternalURL, "external-url", o.Operator.ExternalURL,
 		"https URL under which verifiers reach --https-bind-address; the issuer of a SigningKey without spec.issuer begins with it")
 	flags.DurationVar(&o.Operator.MinimumDuration, "minimum-duration", o.Operator.MinimumDuration,
@@ -120,6 +126,8 @@ func (o *Options) Complete() error {
 	return errors.Join(
 		atLeastSecond("--minimum-duration", o.Operator.MinimumDuration),
 		atLeastSecond("--signer-staleness", o.Operator.SignerStaleness),
+		o.Election.check(),
+		notNegative("--shutdown-delay", o.ShutdownDelay),
 		between("--workers", o.Workers, 1, 256),
 		between("--webhook-port", o.WebhookPort, 1, 65535),
 		checkExternalURL(o.Operator.ExternalURL),
@@ -130,6 +138,13 @@ func (o *Options) Complete() error {
 func atLeastSecond(name string, d time.Duration) error {
 	if d < time.Second || d%time.Second != 0 {
 		return fmt.Errorf("%s=%s: must be whole seconds, at least 1s", name, d)
+	}
+	return nil
+}
+
+func notNegative(name string, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("%s=%s: must not be negative", name, d)
 	}
 	return nil
 }

@@ -48,7 +48,10 @@ type operator struct {
 	wake     *app.Wake
 	requests *requests
 	options  app.Options
-	stop     func()
+	// tellToEnd is what SIGTERM does, and stop waits until it is done. ended is closed then, and failure is why.
+	tellToEnd, stop func()
+	ended           chan struct{}
+	failure         error
 	// reconcilesBefore is how many reconciles this process had done before, and busyBefore what its metrics count as waiting
 	// or running though nothing is. A controller that starts sets the number of its running workers to zero.
 	reconcilesBefore, busyBefore float64
@@ -97,7 +100,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 	t.Helper()
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
 	o.wake = &app.Wake{SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent)}
-	o.options.LeaderElect = false
+	o.options.LeaderElect, o.options.ShutdownDelay = false, 0
 	o.options.WebhookHost, o.options.WebhookPort = "127.0.0.1", webhookPort(t)
 	o.options.WebhookNames = []string{"127.0.0.1"}
 	o.options.MetricsAddress, o.options.ProbeAddress, o.options.HTTPSAddress = "0", "0", "127.0.0.1:0"
@@ -113,15 +116,36 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx, config, o.options) }()
+	o.tellToEnd, o.ended = cancel, make(chan struct{})
+	go func() {
+		defer close(o.ended)
+		o.failure = app.Run(ctx, config, o.options)
+	}()
 	o.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("operator: %v", err)
+		o.awaitEnd()
+		if o.failure != nil {
+			t.Errorf("operator: %v", o.failure)
 		}
 	})
 	return o
+}
+
+// awaitEnd waits until an operator that was told to end has done so, and lets the time pass that it goes on.
+func (o *operator) awaitEnd() {
+	o.t.Helper()
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(o.t.Context()), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		select {
+		case <-o.ended:
+			return true, nil
+		default:
+			o.clock.Step(o.options.ShutdownDelay)
+			return false, nil
+		}
+	})
+	if err != nil {
+		o.t.Fatalf("the operator does not end: %v", err)
+	}
 }
 
 // step moves the operator's clock and makes its controllers look at every object, as their own timers would.

@@ -110,6 +110,8 @@ func (p plan) operatorArguments() []string {
 		"--kubeconfig=" + p.layout.operatorKubeconfig(),
 		"--namespace=" + operatorNamespace,
 		"--leader-elect=false",
+		// No Service sends requests here that would have to find another replica.
+		"--shutdown-delay=0s",
 		"--webhook-host=" + loopback,
 		"--webhook-port=" + strconv.Itoa(p.ports.Webhook),
 		"--webhook-dns-names=" + loopback + ",localhost",
