@@ -56,11 +56,16 @@ func begin(t *testing.T, objects ...client.Object) *admitter {
 
 func serve(t *testing.T, cached, live client.Client) *admitter {
 	t.Helper()
+	return serveFor(t, operator(), cached, live)
+}
+
+func serveFor(t *testing.T, operator spec.Operator, cached, live client.Client) *admitter {
+	t.Helper()
 	a := &admitter{t: t, server: ctrlwebhook.NewServer(ctrlwebhook.Options{WebhookMux: http.NewServeMux()}), cached: cached, live: live}
 	clk := clocktesting.NewFakePassiveClock(today())
 	webhook.Register(a.server, webhook.Options{
-		Reader: cached, APIReader: live, Clock: clk, Operator: operator(), Permit: permit.New(operator()),
-		Rings: ringstore.New(cached, live, clk, operator().SignerStaleness),
+		Reader: cached, APIReader: live, Clock: clk, Operator: operator, Permit: permit.New(operator),
+		Rings: ringstore.New(cached, live, clk, operator.SignerStaleness),
 	})
 	return a
 }
@@ -85,7 +90,7 @@ func (a *admitter) ask(r request) *admissionv1.AdmissionResponse {
 	review := admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: "1", UserInfo: authenticationv1.UserInfo{Username: r.user},
+			UID: "1", UserInfo: authenticationv1.UserInfo{Username: r.user}, Namespace: namespaceOf(r),
 			Object: raw(a.t, r.new), OldObject: raw(a.t, r.old), Operation: operation(r),
 		},
 	}
@@ -94,6 +99,13 @@ func (a *admitter) ask(r request) *admissionv1.AdmissionResponse {
 		a.t.Fatal(err)
 	}
 	return a.post(r.path, body)
+}
+
+func namespaceOf(r request) string {
+	if r.new == nil {
+		return r.old.GetNamespace()
+	}
+	return r.new.GetNamespace()
 }
 
 func operation(r request) admissionv1.Operation {

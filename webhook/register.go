@@ -48,10 +48,10 @@ func Register(server ctrlwebhook.Server, options Options) {
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	w := &world{Options: options}
-	server.Register(PathSigningKey, admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey}))
-	server.Register(PathServiceToken, admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken}))
-	server.Register(PathSecret, admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret}))
-	server.Register(PathPod, admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod}))
+	server.Register(PathSigningKey, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey})))
+	server.Register(PathServiceToken, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken})))
+	server.Register(PathSecret, w.judging(admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret})))
+	server.Register(PathPod, w.judging(admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod})))
 }
 
 // world is what the handlers read of the cluster.
@@ -75,9 +75,12 @@ func emptyNamespace() *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// signingKey returns a SigningKey, or nil if there is none.
+// signingKey returns a SigningKey, or nil if there is none that the operator knows.
 func (w *world) signingKey(ctx context.Context, name client.ObjectKey) (*v1alpha1.SigningKey, error) {
 	key := &v1alpha1.SigningKey{}
+	if !w.Operator.Watches(name.Namespace) {
+		return nil, nil
+	}
 	found, err := kube.Get(ctx, w.Reader, w.APIReader, name, key)
 	if err != nil || !found {
 		return nil, err

@@ -25,7 +25,12 @@ func (h *signingKeys) ValidateCreate(ctx context.Context, key *v1alpha1.SigningK
 	if err := invalid("SigningKey", key.Name, h.faults(key)); err != nil {
 		return nil, err
 	}
-	return h.warnOfRival(ctx, key)
+	rival, err := h.warnOfRival(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	reach, err := h.warnOfReach(ctx, key)
+	return append(rival, reach...), err
 }
 
 // ValidateUpdate judges a new spec by what is new in it. A fault that was there before, because the operator's flags have
@@ -51,7 +56,11 @@ func (h *signingKeys) ValidateUpdate(ctx context.Context, old, key *v1alpha1.Sig
 		warnings = append(warnings, fmt.Sprintf("spec.jwks.name: ConfigMap %s is removed with all its copies: whoever mounts it must mount %s", name, spec.JWKSName(key)))
 	}
 	shortened, err := h.warnOfShortening(ctx, old, key)
-	return append(warnings, shortened...), err
+	if warnings = append(warnings, shortened...); err != nil || equality.Semantic.DeepEqual(old.Spec.JWKS.Namespaces, key.Spec.JWKS.Namespaces) {
+		return warnings, err
+	}
+	reach, err := h.warnOfReach(ctx, key)
+	return append(warnings, reach...), err
 }
 
 // faults are what is wrong with a spec, whatever else there is in the cluster.

@@ -129,19 +129,30 @@ func (h *signingKeys) held(ctx context.Context, t *v1alpha1.ServiceToken) (jose.
 // keepThoseThatAreThere removes the ServiceTokens that the API server itself does not know, or that are about to go.
 func (h *signingKeys) keepThoseThatAreThere(ctx context.Context, key *v1alpha1.SigningKey, live map[string]time.Time) error {
 	there := map[string]bool{}
-	for from := ""; ; {
-		var page v1alpha1.ServiceTokenList
-		if err := h.APIReader.List(ctx, &page, client.Limit(500), client.Continue(from)); err != nil {
-			return fmt.Errorf("list ServiceTokens: %w", err)
-		}
-		for i := range page.Items {
-			t := &page.Items[i]
+	for _, namespace := range h.Operator.Scopes() {
+		err := h.eachServiceToken(ctx, namespace, func(t *v1alpha1.ServiceToken) {
 			there[client.ObjectKeyFromObject(t).String()] = t.DeletionTimestamp.IsZero() && spec.KeyRef(t) == client.ObjectKeyFromObject(key)
-		}
-		if from = page.Continue; from == "" {
-			break
+		})
+		if err != nil {
+			return err
 		}
 	}
 	maps.DeleteFunc(live, func(name string, _ time.Time) bool { return !there[name] })
 	return nil
+}
+
+// eachServiceToken visits all ServiceTokens that the API server knows in a namespace.
+func (h *signingKeys) eachServiceToken(ctx context.Context, namespace string, visit func(*v1alpha1.ServiceToken)) error {
+	for from := ""; ; {
+		var page v1alpha1.ServiceTokenList
+		if err := h.APIReader.List(ctx, &page, client.InNamespace(namespace), client.Limit(500), client.Continue(from)); err != nil {
+			return fmt.Errorf("list ServiceTokens: %w", err)
+		}
+		for i := range page.Items {
+			visit(&page.Items[i])
+		}
+		if from = page.Continue; from == "" {
+			return nil
+		}
+	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/keyturn/keyturn/internal/kube"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
+	"github.com/keyturn/keyturn/internal/spec"
 )
 
 // fieldOwner owns every field this controller applies.
@@ -44,6 +45,7 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	Rings    *ringstore.Store
+	Operator spec.Operator
 	Permit   *permit.Checker
 	// Workers is how many ServiceTokens are reconciled at once.
 	Workers int

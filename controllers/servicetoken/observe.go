@@ -85,6 +85,10 @@ func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 
 func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 	name := spec.KeyRef(w.object)
+	if !r.Operator.Watches(name.Namespace) {
+		return kube.Problemf(v1alpha1.ReasonSigningKeyNotFound, "spec.signingKeyRef: the operator does not watch namespace %s "+
+			"and knows no SigningKey there: refer to one that it knows, or add the namespace to its --watch-namespaces", name.Namespace)
+	}
 	key := &v1alpha1.SigningKey{}
 	if err := r.Client.Get(ctx, name, key); err != nil {
 		if apierrors.IsNotFound(err) {

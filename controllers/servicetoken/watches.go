@@ -30,8 +30,7 @@ type affected struct {
 	revoked []string
 }
 
-// urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else. The ring of a SigningKey
-// that is gone is forgotten: its private halves must not stay in memory.
+// urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else.
 func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affected) handler.EventHandler {
 	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 		found := find(ctx, object)
@@ -58,9 +57,6 @@ func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affec
 			enqueue(ctx, e.ObjectNew, q)
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
-			if _, ok := e.Object.(*v1alpha1.SigningKey); ok {
-				r.Rings.Forget(e.Object.GetUID())
-			}
 			enqueue(ctx, e.Object, q)
 		},
 	}

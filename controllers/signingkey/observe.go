@@ -32,7 +32,9 @@ type world struct {
 
 	// targets are the namespaces that shall hold a copy; copies are those that exist, by namespace.
 	targets []string
-	copies  map[string]*corev1.ConfigMap
+	// unwatched are namespaces that the spec selects and the operator does not work in.
+	unwatched []string
+	copies    map[string]*corev1.ConfigMap
 	// stray are our ConfigMaps that shall not exist.
 	stray []*corev1.ConfigMap
 	// blocked says, by namespace, why a copy could not be written.
@@ -125,11 +127,16 @@ func (r *Reconciler) observeTargets(ctx context.Context, w *world) error {
 		if err != nil {
 			return kube.Problemf(v1alpha1.ReasonInvalidPolicy, "spec.jwks.namespaces: %v", err)
 		}
-		if chosen && ns.DeletionTimestamp.IsZero() && ns.Name != w.key.Namespace {
+		switch {
+		case !chosen || !ns.DeletionTimestamp.IsZero() || ns.Name == w.key.Namespace:
+		case r.Operator.Watches(ns.Name):
 			w.targets = append(w.targets, ns.Name)
+		default:
+			w.unwatched = append(w.unwatched, ns.Name)
 		}
 	}
 	slices.Sort(w.targets[1:])
+	slices.Sort(w.unwatched)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	applyv1alpha1 "github.com/keyturn/keyturn/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
 	"github.com/keyturn/keyturn/internal/kube"
+	"github.com/keyturn/keyturn/internal/spec"
 )
 
 // judge says what the user must mend although the ring turns.
@@ -130,9 +131,16 @@ func (w *world) propagated() metav1.Condition {
 	case behind:
 		return kube.False(v1alpha1.ConditionPropagated, v1alpha1.ReasonPropagationPending, "a copy of the JWKS is being written", generation)
 	default:
-		return kube.True(v1alpha1.ConditionPropagated, v1alpha1.ReasonPropagated,
-			fmt.Sprintf("%d ConfigMaps hold every key of the ring", len(w.targets)), generation)
+		return kube.True(v1alpha1.ConditionPropagated, v1alpha1.ReasonPropagated, w.propagatedMessage(), generation)
 	}
+}
+
+func (w *world) propagatedMessage() string {
+	message := fmt.Sprintf("%d ConfigMaps hold every key of the ring", len(w.targets))
+	if len(w.unwatched) > 0 {
+		message += "; " + spec.OutOfReach(w.unwatched)
+	}
+	return message
 }
 
 // blockedMessage names the copies that cannot be written, the first few in full.

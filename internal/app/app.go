@@ -54,7 +54,7 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		return err
 	}
 	rings := ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, options.Operator.SignerStaleness)
-	if err := addControllers(mgr, options, rings); err != nil {
+	if err := addControllers(ctx, mgr, options, rings); err != nil {
 		return err
 	}
 	if err := addProbes(mgr, certificate, draining); err != nil {
@@ -88,7 +88,7 @@ func newManager(
 ) (ctrl.Manager, error) {
 	managed := ctrl.Options{
 		Scheme: newScheme(),
-		Cache:  cacheOptions(view),
+		Cache:  cacheOptions(options.Operator, view),
 		// The names of controllers are unique in a process that runs one operator; tests run one after another in theirs.
 		Controller:             config.Controller{SkipNameValidation: new(true)},
 		Metrics:                server.Options{BindAddress: options.MetricsAddress},
@@ -119,18 +119,22 @@ func newCertificate(cluster *rest.Config, options Options) (*webhookcert.Manager
 		WebhookConfiguration: options.WebhookConfiguration,
 		Names:                options.WebhookNames,
 		FurtherNames:         options.httpsNames(),
+		External:             options.ExternalCertificate,
 	})
 }
 
-func addControllers(mgr ctrl.Manager, o Options, rings *ringstore.Store) error {
+func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store) error {
 	permits := permit.New(o.Operator)
+	if err := forget(ctx, mgr.GetCache(), rings); err != nil {
+		return err
+	}
 	keys := &signingkey.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-signingkey"),
 		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers,
 	}
 	tokens := &servicetoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
-		Clock: o.Clock, Permit: permits, Workers: o.Workers, Rings: rings,
+		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
 	}
 	if o.Wake != nil {
 		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)

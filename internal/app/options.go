@@ -46,6 +46,8 @@ type Options struct {
 	// WebhookNames are the DNS names and addresses under which API servers call the webhook.
 	WebhookNames         []string
 	WebhookConfiguration string
+	// ExternalCertificate leaves the serving certificate and the caBundle to somebody else, such as cert-manager.
+	ExternalCertificate bool
 
 	// HTTPSAddress is where JWKS and discovery are served, as host:port; "0" for nowhere.
 	HTTPSAddress string
@@ -84,6 +86,10 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace,
 		"namespace of the operator's own Secret and Lease (default $POD_NAMESPACE, else keyturn-system)")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas reconcile")
+	flags.Func("watch-namespaces", "comma-separated namespaces to work in, and in no other (default all)", func(list string) error {
+		o.Operator.WatchedNamespaces = strings.Split(list, ",")
+		return nil
+	})
 	o.Election.bindFlags(flags)
 	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay", o.ShutdownDelay,
 		"how long to go on as before after SIGTERM, not ready any more, until nobody sends requests here; 0 to end at once")
@@ -109,8 +115,20 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile,
 		"PEM file with the certificate chain for --https-bind-address, reread when it changes (default the webhook's certificate)")
 	flags.StringVar(&o.TLSKeyFile, "tls-key-file", o.TLSKeyFile, "PEM file with the private key of --tls-cert-file")
+	flags.Func("webhook-certificate", "who keeps the certificate in Secret "+webhookcert.DefaultName+" and the caBundle: "+
+		"managed, the operator itself, or external, such as cert-manager (default managed)", o.setCertificate)
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz")
+}
+
+func (o *Options) setCertificate(keeper string) error {
+	switch keeper {
+	case "managed", "external":
+		o.ExternalCertificate = keeper == "external"
+		return nil
+	default:
+		return errors.New(`must be "managed" or "external"`)
+	}
 }
 
 // Complete fills in what follows from other options and says what is wrong with them.
@@ -126,6 +144,7 @@ func (o *Options) Complete() error {
 	return errors.Join(
 		atLeastSecond("--minimum-duration", o.Operator.MinimumDuration),
 		atLeastSecond("--signer-staleness", o.Operator.SignerStaleness),
+		checkNamespaces("--watch-namespaces", o.Operator.WatchedNamespaces),
 		o.Election.check(),
 		notNegative("--shutdown-delay", o.ShutdownDelay),
 		between("--workers", o.Workers, 1, 256),
