@@ -69,8 +69,8 @@ type answer struct {
 	body   string
 }
 
-func (v *verifier) get(client *http.Client, url string) (answer, error) {
-	request, err := http.NewRequestWithContext(v.w.t.Context(), http.MethodGet, url, http.NoBody)
+func (v *verifier) get(ctx context.Context, client *http.Client, url string) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return answer{}, err
 	}
@@ -86,13 +86,13 @@ func (v *verifier) get(client *http.Client, url string) (answer, error) {
 // fetch returns the answer to a path and fails the test if there is none at all.
 func (v *verifier) fetch(path string) answer {
 	v.w.t.Helper()
-	got, err := v.get(v.client, v.url+path)
+	got, err := v.get(v.w.t.Context(), v.client, v.url+path)
 	v.w.must(err)
 	return got
 }
 
 func (v *verifier) isReady() error {
-	got, err := v.get(http.DefaultClient, v.ready)
+	got, err := v.get(v.w.t.Context(), http.DefaultClient, v.ready)
 	if err == nil && got.status != http.StatusOK {
 		err = fmt.Errorf("not ready: %s", got.body)
 	}
@@ -130,14 +130,14 @@ func (v *verifier) watches(ns, name string, always, never []string) (stop func()
 	go func() {
 		fetched := errors.New("nothing was fetched meanwhile")
 		for ctx.Err() == nil {
-			got, err := v.get(v.client, v.url+"/"+ns+"/"+name+"/jwks.json")
+			got, err := v.get(ctx, v.client, v.url+"/"+ns+"/"+name+"/jwks.json")
 			if ctx.Err() == nil && fetched != nil {
 				fetched = err
 			}
 			missing := slices.ContainsFunc(always, func(id string) bool { return !strings.Contains(got.body, id) })
 			extra := slices.ContainsFunc(never, func(id string) bool { return strings.Contains(got.body, id) })
 			if ctx.Err() == nil && (got.status != http.StatusOK || missing || extra) {
-				ended <- fmt.Errorf("%v must be served and %v must not, and it is: %d %s (%v)", always, never, got.status, got.body, err)
+				ended <- errors.Join(err, fmt.Errorf("%v must be served and %v must not, and it is: %d %s", always, never, got.status, got.body))
 				return
 			}
 		}
@@ -166,7 +166,7 @@ func TestWhatIsServedFollowsAKeyThroughItsLife(t *testing.T) {
 		JWKSURI string `json:"jwks_uri"`
 	}
 	w.must(json.Unmarshal([]byte(v.fetch("/"+ns+"/shop/.well-known/openid-configuration").body), &metadata))
-	jwks, err := v.get(v.client, metadata.JWKSURI)
+	jwks, err := v.get(v.w.t.Context(), v.client, metadata.JWKSURI)
 	w.must(err)
 	if _, err := verify(string(w.secret(ns, "cart").Data["token"]), jwks.body, w.now(), metadata.Issuer); err != nil {
 		t.Errorf("a verifier that knows the issuer alone cannot verify a token: %v", err)
