@@ -31,6 +31,8 @@ type world struct {
 	// compact is the token that the Secret shall hold, and says is what it says; nil if there is none that verifies.
 	compact *jose.Compact
 	says    *jose.Token
+	// read says that it is known whether there is one; otherwise the status keeps what it says.
+	read bool
 	// orphan is what the Secret's token says of itself if its key is not in the ring; nil otherwise. It is believed only so far
 	// as to tell why it must go.
 	orphan *jose.Token
@@ -69,6 +71,7 @@ func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 	name := client.ObjectKey{Namespace: w.object.Namespace, Name: spec.TokenSecretName(w.object)}
 	found, err := kube.Get(ctx, r.Client, r.Live, name, secret)
 	if err != nil || !found {
+		w.read = err == nil
 		return err
 	}
 	if !kube.Owns(w.object, kind, secret) || secret.Type != v1alpha1.SecretTypeToken {
@@ -129,6 +132,7 @@ func (r *Reconciler) observeRequest(ctx context.Context, w *world) error {
 
 // readToken reads the token at hand; what does not verify with the ring counts as none.
 func (w *world) readToken() {
+	w.read = true
 	if w.secret == nil {
 		return
 	}

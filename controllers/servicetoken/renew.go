@@ -126,7 +126,7 @@ func (r *Reconciler) withdraw(ctx context.Context, w *world) error {
 		if err := r.writeSecret(ctx, w); err != nil {
 			return err
 		}
-		w.withdrawn = true
+		w.withdrawn, w.read = true, true
 		withdrawn.Inc()
 	}
 	return kube.Problemf(v1alpha1.ReasonExpired, "spec.expiresAt %s has passed and the token was withdrawn: move it, or delete the ServiceToken",

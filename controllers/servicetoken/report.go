@@ -79,6 +79,9 @@ func (r *Reconciler) describe(w *world, status *v1alpha1.ServiceTokenStatus, pro
 	}
 	kube.Condition(&status.Conditions, ready, r.Clock.Now())
 	status.NextRenewalTime = kube.Instant(w.next)
+	if !w.read {
+		return
+	}
 	if w.says == nil {
 		status.KeyID, status.TokenID, status.IssuedAt, status.ExpiresAt = "", "", nil, nil
 		return

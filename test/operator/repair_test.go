@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -99,6 +100,31 @@ func TestALostTokenIsIssuedAnew(t *testing.T) {
 				return w.verifies(ns, "cart", "shop")
 			})
 		})
+	}
+}
+
+func TestTheStatusTellsOfATokenWhoseKeyIsGone(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	ends := w.now().Add(life / 2)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop", func(s *v1alpha1.ServiceToken) {
+		s.Spec.ExpiresAt = &metav1.Time{Time: ends}
+	})})
+	says := func() v1alpha1.ServiceTokenStatus {
+		s := w.token(ns, "cart").Status
+		return v1alpha1.ServiceTokenStatus{TokenID: s.TokenID, KeyID: s.KeyID, IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt}
+	}
+	before := says()
+	key := w.key(ns, "shop")
+	w.patch(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"} })
+	w.must(w.c.Delete(t.Context(), key))
+	w.tokenIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonSigningKeyNotFound)
+	if diff := cmp.Diff(before, says()); diff != "" || before.TokenID == "" {
+		t.Errorf("status of the token that is still in the Secret (-before +after):\n%s", diff)
+	}
+	w.step(life / 2)
+	w.tokenIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonExpired)
+	if diff := cmp.Diff(v1alpha1.ServiceTokenStatus{}, says()); diff != "" {
+		t.Errorf("status of a token that was withdrawn (-want +got):\n%s", diff)
 	}
 }
 
