@@ -4,8 +4,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/domain/token"
 )
 
@@ -58,13 +60,19 @@ func init() {
 // wanted is why a token is issued, in the words of the metrics, and since when it was wanted; zero if nobody knows.
 func (w *world) wanted(cause token.Cause) (string, time.Time) {
 	switch {
-	case cause == token.Missing && w.object.Status.TokenID == "":
+	case cause == token.Missing && w.isFirst():
 		return causeNew, w.object.CreationTimestamp.Time
 	case cause == token.Renewal:
 		return string(cause), w.request.RenewalTime(w.says.IssuedAt, w.says.Expiry)
 	default:
 		return string(cause), time.Time{}
 	}
+}
+
+// isFirst says whether there never was a token. One that was withdrawn leaves an empty Secret, or the reason for it in the status.
+func (w *world) isFirst() bool {
+	ready := meta.FindStatusCondition(w.object.Status.Conditions, v1alpha1.ConditionReady)
+	return w.secret == nil && w.object.Status.TokenID == "" && (ready == nil || ready.Reason != v1alpha1.ReasonExpired)
 }
 
 // countIssue counts a token that has just been written.

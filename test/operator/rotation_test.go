@@ -278,4 +278,12 @@ func TestAnEndedRequestIsWithdrawn(t *testing.T) {
 	if data := w.secret(ns, "cart").Data; len(data) != 0 {
 		t.Errorf("the Secret still holds %d entries", len(data))
 	}
+
+	// Nobody has waited for the next one since the ServiceToken was created, as for a new one.
+	const missing, fresh = `keyturn_servicetoken_issued_total{reason="Missing"}`, `keyturn_servicetoken_issued_total{reason="New"}`
+	before, token := allSeries(t), w.token(ns, "cart")
+	w.patch(token, func() { token.Spec.ExpiresAt = &metav1.Time{Time: ends.Add(30 * 24 * time.Hour)} })
+	w.tokenIs(ns, "cart", metav1.ConditionTrue, v1alpha1.ReasonIssued)
+	w.tells(missing, before[missing]+1)
+	w.tells(fresh, before[fresh])
 }
