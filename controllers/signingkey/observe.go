@@ -29,6 +29,8 @@ type world struct {
 	ring   keyring.Keyring
 	// lost says why the ring was not in the Secret although keys were published; empty if it was.
 	lost string
+	// recovered says that what makes up for a lost ring was stored in this pass.
+	recovered bool
 
 	// targets are the namespaces that shall hold a copy; copies are those that exist, by namespace.
 	targets []string

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
@@ -48,6 +49,16 @@ func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
 		w.ring, err = w.ring.With(ring, &keyring.Minter{}, published)
 	}
 	return err
+}
+
+// noteRecovery logs and counts a lost ring, once it is made up for.
+func (w *world) noteRecovery(ctx context.Context) {
+	if w.lost == "" || w.recovered {
+		return
+	}
+	w.recovered = true
+	transitions.WithLabelValues(v1alpha1.ReasonRingLost).Inc()
+	log.FromContext(ctx).Info("ring lost", "because", w.lost)
 }
 
 // published is what the copies hold, that of the SigningKey's own namespace first. An unreadable copy holds nothing.

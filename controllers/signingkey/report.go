@@ -38,8 +38,9 @@ func (r *Reconciler) judge(w *world) error {
 	return nil
 }
 
-// report writes the status once, if it changed, and then sends the events.
+// report sends the events of what was stored, and writes the status once, if it changed.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
+	r.announce(w)
 	if kube.IsOvertaken(problem) {
 		return nil // Somebody else was faster: the next pass sees what they did.
 	}
@@ -49,25 +50,26 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	}
 	status := w.key.Status.DeepCopy()
 	r.describe(w, status, problem)
-	changed := !equality.Semantic.DeepEqual(status, &w.key.Status)
-	if changed {
+	if !equality.Semantic.DeepEqual(status, &w.key.Status) {
 		if err := r.applyStatus(ctx, w.key, status); err != nil {
 			return err
 		}
-	}
-	for _, t := range w.transitions {
-		r.Recorder.Eventf(w.key, nil, corev1.EventTypeNormal, eventReason(t.Change), "Rotate", "%s", eventNote(t))
-	}
-	if w.lost != "" && (len(w.transitions) > 0 || changed) {
-		transitions.WithLabelValues(v1alpha1.ReasonRingLost).Inc()
-		log.FromContext(ctx).Info("ring lost", "because", w.lost)
-		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, v1alpha1.ReasonRingLost, "Recover", "%s", w.lost)
 	}
 	if problem != nil && kube.IsNews(w.key.Status.Conditions, status.Conditions, v1alpha1.ConditionReady) {
 		log.FromContext(ctx).Info("not ready", "reason", kube.ReasonOf(problem), "message", kube.MessageOf(problem))
 		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, kube.ReasonOf(problem), "Report", "%s", kube.Note(kube.MessageOf(problem)))
 	}
 	return nil
+}
+
+// announce sends an event for each change of the ring in this pass. No later pass sees these changes.
+func (r *Reconciler) announce(w *world) {
+	for _, t := range w.transitions {
+		r.Recorder.Eventf(w.key, nil, corev1.EventTypeNormal, eventReason(t.Change), "Rotate", "%s", eventNote(t))
+	}
+	if w.recovered {
+		r.Recorder.Eventf(w.key, nil, corev1.EventTypeWarning, v1alpha1.ReasonRingLost, "Recover", "%s", w.lost)
+	}
 }
 
 func (r *Reconciler) applyStatus(ctx context.Context, key *v1alpha1.SigningKey, status *v1alpha1.SigningKeyStatus) error {

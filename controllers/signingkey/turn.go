@@ -74,6 +74,7 @@ func (r *Reconciler) advance(ctx context.Context, w *world) error {
 		if err := r.store(ctx, w, next); err != nil {
 			return err
 		}
+		w.noteRecovery(ctx)
 	}
 	w.ring, w.outcome = next, outcome
 	w.transitions = append(w.transitions, outcome.Transitions...)

@@ -3,6 +3,7 @@ package operator
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +154,33 @@ func TestALostRingKeepsItsTokensVerifying(t *testing.T) {
 			w.eventually("a Warning event", func() error { return w.hasEvent(ns, v1alpha1.ReasonRingLost, "shop", "") })
 		})
 	}
+}
+
+// Somebody changes the copy between the two writes of a pass, so that the pass ends in a conflict.
+func TestWhatHappenedToARingIsToldThoughACopyMeetsAConflict(t *testing.T) {
+	ns := suite.Namespace(t, nil)
+	g := newGate(in(ns, "PATCH configmaps/shop-jwks"))
+	w := begin(t, g.between)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	first := w.key(ns, "shop").Status.ActiveKeyID
+	const lost = `keyturn_signingkey_transitions_total{transition="RingLost"}`
+	before := allSeries(t)
+
+	g.arm()
+	w.must(w.c.Delete(t.Context(), w.secret(ns, "shop-signing-key")))
+	w.eventually("the copy is about to be written", g.isHeld)
+	cm := w.configMap(ns, "shop-jwks")
+	w.patch(cm, func() { metav1.SetMetaDataAnnotation(&cm.ObjectMeta, "team", "identity") })
+	if answer := w.letGo(g); answer != http.StatusConflict {
+		t.Fatalf("the API server answers %d, want a conflict", answer)
+	}
+	active := w.key(ns, "shop").Status.ActiveKeyID
+	if active == first {
+		t.Fatal("the lost key still signs")
+	}
+	w.eventually("an event of the loss", func() error { return w.hasEvent(ns, v1alpha1.ReasonRingLost, "shop", "is gone") })
+	w.eventually("an event of the fresh key", func() error { return w.hasEvent(ns, v1alpha1.ReasonKeyActivated, "shop", active) })
+	w.tells(lost, before[lost]+1)
 }
 
 // hasEvent says whether an object has had an event with that reason whose note says so.
