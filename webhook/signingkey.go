@@ -30,7 +30,7 @@ func (h *signingKeys) ValidateCreate(ctx context.Context, key *v1alpha1.SigningK
 		return nil, err
 	}
 	reach, err := h.warnOfReach(ctx, key)
-	return append(rival, reach...), err
+	return slices.Concat(rival, reach, h.warnOfOldSets(key)), err
 }
 
 // ValidateUpdate judges a new spec by what is new in it. A fault that was there before, because the operator's flags have
@@ -54,6 +54,9 @@ func (h *signingKeys) ValidateUpdate(ctx context.Context, old, key *v1alpha1.Sig
 	}
 	if name := spec.JWKSName(old); name != spec.JWKSName(key) {
 		warnings = append(warnings, fmt.Sprintf("spec.jwks.name: ConfigMap %s is removed with all its copies: whoever mounts it must mount %s", name, spec.JWKSName(key)))
+	}
+	if !equality.Semantic.DeepEqual(old.Spec.Rotation, key.Spec.Rotation) {
+		warnings = append(warnings, h.warnOfOldSets(key)...)
 	}
 	shortened, err := h.warnOfShortening(ctx, old, key)
 	if warnings = append(warnings, shortened...); err != nil || equality.Semantic.DeepEqual(old.Spec.JWKS.Namespaces, key.Spec.JWKS.Namespaces) {
@@ -109,6 +112,17 @@ func (h *signingKeys) warnOfRival(ctx context.Context, key *v1alpha1.SigningKey)
 		}
 	}
 	return nil, nil
+}
+
+// warnOfOldSets says that a set fetched from a replica can be older than the wait for verifiers allows for.
+func (h *signingKeys) warnOfOldSets(key *v1alpha1.SigningKey) admission.Warnings {
+	policy, oldest := h.Operator.Policy(key), h.Operator.LongestView()
+	if policy.Propagation+policy.Skew >= oldest {
+		return nil
+	}
+	return admission.Warnings{fmt.Sprintf("spec.rotation: propagationDelay %s and clockSkew %s are together shorter than the %s by which a JWKS "+
+		"that is fetched over HTTPS can be behind: lengthen one, unless every verifier mounts the JWKS or heeds its Cache-Control",
+		policy.Propagation, policy.Skew, oldest)}
 }
 
 // warnOfShortening counts the ServiceTokens that a shorter maxDuration leaves without a new token.

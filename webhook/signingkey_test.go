@@ -103,6 +103,22 @@ func TestSigningKeyUpdates(t *testing.T) {
 	}
 }
 
+func TestSigningKeysThatDoNotWaitForASetFromACutOffReplica(t *testing.T) {
+	rotating := func(propagation, skew time.Duration) *v1alpha1.SigningKey {
+		return signingKey("bank", "main", func(k *v1alpha1.SigningKey) {
+			k.Spec.Rotation.PropagationDelay, k.Spec.Rotation.ClockSkew = lasting(propagation), lasting(skew)
+		})
+	}
+	const warning = "spec.rotation: propagationDelay 0s and clockSkew 1m59s are together shorter than the 2m0s by which a JWKS"
+	short := rotating(0, 119*time.Second)
+	begin(t).check(request{path: webhook.PathSigningKey, new: short}, "", warning)
+	begin(t).check(request{path: webhook.PathSigningKey, new: rotating(time.Second, 119*time.Second)}, "")
+	begin(t).check(request{path: webhook.PathSigningKey, old: signingKey("bank", "main"), new: short}, "", warning)
+	revoking := short.DeepCopy()
+	revoking.Spec.RevokedKeyIDs = []v1alpha1.KeyID{"x"}
+	begin(t).check(request{path: webhook.PathSigningKey, old: short, new: revoking}, "")
+}
+
 func TestSigningKeysOfOneIssuer(t *testing.T) {
 	first := signingKey("bank", "main")
 	second := signingKey("shop", "main", func(k *v1alpha1.SigningKey) { k.Spec.Issuer = first.Spec.Issuer })

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -26,17 +25,7 @@ import (
 	"github.com/keyturn/keyturn/internal/webhookcert"
 )
 
-// The bounds of how old a replica's view of the cluster may be before it stops saying that it is ready. A verifier may be given
-// the set of such a replica for that long, and for as long again as its readiness takes to get around; both must fit into the
-// propagationDelay and clockSkew for which a key is published beyond the verifiers' cache time, 3 minutes by default.
-const (
-	longestView  = 2 * time.Minute
-	shortestView = 5 * time.Second
-)
-
-func newView(o Options) *freshness.View {
-	return freshness.New(o.Clock, max(shortestView, min(longestView, o.Operator.SignerStaleness)))
-}
+func newView(o Options) *freshness.View { return freshness.New(o.Clock, o.Operator.LongestView()) }
 
 // addView fills every cache from the start and on every replica: whoever is asked first, or takes over, finds them filled.
 func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error {

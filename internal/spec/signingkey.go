@@ -42,6 +42,19 @@ type Operator struct {
 	WatchedNamespaces []string
 }
 
+// The bounds of how old a replica's view of the cluster may be before it stops saying that it is ready. A verifier may be given
+// the set of such a replica for that long, and for as long again as its readiness takes to get around; both must fit into the
+// propagationDelay and clockSkew for which a key is published beyond the verifiers' cache time, 3 minutes by default.
+const (
+	longestView  = 2 * time.Minute
+	shortestView = 5 * time.Second
+)
+
+// LongestView is how old what a replica knows of the cluster can be while it is Ready.
+func (o Operator) LongestView() time.Duration {
+	return max(shortestView, min(longestView, o.SignerStaleness))
+}
+
 // Policy returns what a SigningKey asks of its ring.
 func (o Operator) Policy(key *v1alpha1.SigningKey) rotation.Policy {
 	r := key.Spec.Rotation
