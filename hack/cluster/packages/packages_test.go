@@ -106,7 +106,7 @@ func TestInstallStartsNoServer(t *testing.T) {
 
 func write(t *testing.T, path, program string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(program), 0o700); err != nil {
+	if err := os.WriteFile(path, []byte(program), 0o700); err != nil { //nolint:gosec // It is run.
 		t.Fatal(err)
 	}
 }
