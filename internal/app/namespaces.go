@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,34 +48,46 @@ func restrict(options *cache.Options, namespaces []string) {
 	options.NewInformer = func(
 		of toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 	) toolscache.SharedIndexInformer {
-		return strict(tolerate(of), example, resync, indexers)
+		if _, ofCluster := example.(*metav1.PartialObjectMetadata); ofCluster { // The namespaces themselves.
+			return strict(of, example, resync, indexers)
+		}
+		var informer toolscache.SharedIndexInformer
+		informer = strict(tolerate(of, func() []any { return informer.GetStore().List() }), example, resync, indexers)
+		return informer
 	}
 }
 
 // tolerate takes it for no failure that the operator may not read a namespace: its Role goes with the namespace, and one
-// that somebody deletes, or has not made yet, must not keep all others from being served. What was never read counts as empty,
-// what was read stays. Nobody else's operator has more rights, so nothing can have been rotated or revoked there since.
-func tolerate(of toolscache.ListerWatcher) *toolscache.ListWatch {
+// that somebody deletes, or has not made yet, must not keep all others from being served. What was read last counts, at
+// first nothing. Nobody else's operator has more rights, so nothing can have been rotated or revoked there since.
+func tolerate(of toolscache.ListerWatcher, known func() []any) *toolscache.ListWatch {
 	inner := toolscache.ToListerWatcherWithContext(of)
-	var heard atomic.Bool
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			list, err := inner.ListWithContext(ctx, options)
-			if apierrors.IsForbidden(err) && !heard.Load() {
-				return &metav1.List{}, nil
+			if apierrors.IsForbidden(err) {
+				return listOf(known()), nil
 			}
-			heard.Store(heard.Load() || err == nil)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			events, err := inner.WatchWithContext(ctx, options)
 			// A watch that stands for a list is followed by that list where it fails.
 			if standsForList := options.SendInitialEvents != nil; apierrors.IsForbidden(err) && !standsForList {
-				ctrl.Log.Error(err, "a namespace of --watch-namespaces counts as it was read last, and as empty if it never was, until its Role is there")
+				ctrl.Log.Error(err, "what was last read of a namespace of --watch-namespaces counts until there is a Role again")
 				return watch.NewFake(), nil // Nothing happens on it, and it is ended and asked for anew like any other.
 			}
-			heard.Store(heard.Load() || err == nil)
 			return events, err
 		},
 	}
+}
+
+func listOf(objects []any) *metav1.List {
+	list := &metav1.List{}
+	for _, object := range objects {
+		if known, ok := object.(runtime.Object); ok {
+			list.Items = append(list.Items, runtime.RawExtension{Object: known})
+		}
+	}
+	return list
 }

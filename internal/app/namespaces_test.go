@@ -24,6 +24,8 @@ import (
 type oneSecret struct {
 	clock     clock.RealClock
 	forbidden atomic.Bool
+	// expired ends the present watch in a way after which everything is listed anew.
+	expired chan struct{}
 }
 
 func (o *oneSecret) refused() error {
@@ -56,6 +58,8 @@ func (o *oneSecret) listerWatcher() *toolscache.ListWatch {
 			go func() {
 				select {
 				case <-ctx.Done():
+				case <-o.expired:
+					events.Error(&apierrors.NewResourceExpired("too old").ErrStatus)
 				case <-o.clock.After(time.Duration(*options.TimeoutSeconds) * time.Second):
 				}
 				events.Stop()
@@ -75,7 +79,7 @@ func TestANamespaceThatMayNotBeReadIsNoReasonNotToBeReady(t *testing.T) {
 		view := freshness.New(clock.RealClock{}, 2*time.Minute)
 		options := cache.Options{NewInformer: view.NewInformer}
 		restrict(&options, []string{"shop"})
-		shop := &oneSecret{}
+		shop := &oneSecret{expired: make(chan struct{})}
 		shop.forbidden.Store(true)
 		informer := options.NewInformer(shop.listerWatcher(), &corev1.Secret{}, 0, toolscache.Indexers{})
 		go informer.RunWithContext(t.Context())
@@ -99,5 +103,11 @@ func TestANamespaceThatMayNotBeReadIsNoReasonNotToBeReady(t *testing.T) {
 		shop.forbidden.Store(true)
 		pause(time.Hour)
 		holds("without rights again", 1)
+		shop.forbidden.Store(false)
+		pause(2 * time.Minute)
+		shop.forbidden.Store(true)
+		shop.expired <- struct{}{}
+		pause(time.Hour)
+		holds("without rights, and all listed anew", 1)
 	})
 }

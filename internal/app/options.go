@@ -138,7 +138,10 @@ func (o *Options) Complete() error {
 	}
 	if len(o.WebhookNames) == 0 {
 		service := "keyturn-webhook." + o.Namespace
-		o.WebhookNames = []string{service + ".svc", service + ".svc.cluster.local"}
+		o.WebhookNames = []string{service + ".svc"}
+		if !o.ExternalCertificate { // API servers use the short name, so that no more is asked of others.
+			o.WebhookNames = append(o.WebhookNames, service+".svc.cluster.local")
+		}
 	}
 	o.Operator.ExternalURL = strings.TrimSuffix(o.Operator.ExternalURL, "/")
 	return errors.Join(

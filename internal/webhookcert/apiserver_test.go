@@ -37,15 +37,19 @@ type realCluster struct {
 	options   Options
 }
 
-func newRealCluster(t *testing.T) *realCluster {
+func newRealCluster(t *testing.T, change ...func(*Options)) *realCluster {
 	t.Helper()
 	c := &realCluster{Client: suite.Client(t), t: t, namespace: suite.Namespace(t, nil), options: testOptions()}
 	c.options.Namespace, c.options.Backdate = c.namespace, time.Hour
+	for _, f := range change {
+		f(&c.options)
+	}
 	c.mustCreate(c.grants()...)
 	return c
 }
 
-// grants are exactly the rights that the markers of this package ask for.
+// grants are exactly the rights that the markers of this package ask for, without those to write if somebody else keeps the
+// certificate.
 func (c *realCluster) grants() []client.Object {
 	named := metav1.ObjectMeta{Name: "keyturn", Namespace: c.namespace}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: operatorUser}}
@@ -63,6 +67,12 @@ func (c *realCluster) grants() []client.Object {
 		ResourceNames: []string{c.options.WebhookConfiguration}, Verbs: []string{"get", "patch", "watch"},
 	}}
 	clusterBinding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "keyturn"}, Subjects: subjects}
+	if c.options.External {
+		role.Rules = []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{DefaultName}, Verbs: []string{"get", "watch"}},
+		}
+		clusterRole.Rules[0].Verbs = []string{"get", "watch"}
+	}
 	clusterBinding.RoleRef = rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole.Name}
 	return []client.Object{role, binding, clusterRole, clusterBinding}
 }

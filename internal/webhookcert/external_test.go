@@ -51,7 +51,8 @@ func TestAnExternalCertificateIsReadFollowedAndNeverWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		pause(time.Second)
-		mustNotBeReady(t, manager, "unknown authority")
+		mustNotBeReady(t, manager, "and the caBundle of every webhook of "+
+			"ValidatingWebhookConfiguration keyturn must hold its CA")
 		c.setBundle(first.Data[authoritiesEntry])
 		pause(time.Second)
 		mustBeReady(t, c, manager)
@@ -63,12 +64,24 @@ func TestAnExternalCertificateIsReadFollowedAndNeverWritten(t *testing.T) {
 		if err := c.Update(t.Context(), second); err != nil {
 			t.Fatal(err)
 		}
+		pause(testOptions().Propagation - time.Second)
+		mustServe(t, manager, first)
 		pause(time.Second)
+		mustBeReady(t, c, manager)
+		mustServe(t, manager, second)
+
+		broken := c.secret()
+		broken.Data[corev1.TLSPrivateKeyKey] = first.Data[corev1.TLSPrivateKeyKey]
+		if err := c.Update(t.Context(), broken); err != nil {
+			t.Fatal(err)
+		}
+		pause(time.Minute)
 		mustBeReady(t, c, manager)
 		mustServe(t, manager, second)
 
 		pause(31 * day)
 		mustNotBeReady(t, manager, "expired")
+		mustNotBeReady(t, manager, "read tls.crt and tls.key: tls: private key does not match public key")
 		requests := c.requests()
 		maps.DeleteFunc(requests, func(verb string, _ int) bool { return verb == "get" || verb == "watch" })
 		if len(requests) > 0 {

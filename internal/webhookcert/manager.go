@@ -2,7 +2,6 @@ package webhookcert
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -91,11 +90,7 @@ func (m *Manager) pass(ctx context.Context) (outcome, error) {
 	}
 	now := m.clock.Now()
 	if m.options.External {
-		serving, err := m.external(secret)
-		if err == nil {
-			m.show(serving, trustedBy(configuration), now)
-		}
-		return outcome{}, err
+		return m.showExternal(secret, trustedBy(configuration), now)
 	}
 	m.seen = m.seen.Update(knownBy(configuration, published), now)
 	material, renewed, err := m.renew(ctx, secret, now)
@@ -114,19 +109,6 @@ func (m *Manager) pass(ctx context.Context) (outcome, error) {
 	m.show(material.serving, trustedBy(configuration), now)
 	next := Decide(material, m.seen, m.options, now).Next
 	return outcome{next: next, wrote: renewed || injected || told}, errors.Join(injectErr, publishErr)
-}
-
-// external reads a certificate that somebody else keeps.
-func (m *Manager) external(secret *corev1.Secret) (*tls.Certificate, error) {
-	if secret == nil {
-		return nil, fmt.Errorf("read webhook certificate: secret %s/%s does not exist, and as it is external Keyturn does not create it",
-			m.options.Namespace, m.options.SecretName)
-	}
-	serving, err := parseServing(secret.Data)
-	if err != nil {
-		return nil, fmt.Errorf("read webhook certificate: secret %s/%s: %w", secret.Namespace, secret.Name, err)
-	}
-	return serving, nil
 }
 
 // renew brings the Secret up to date and returns what it then holds, with whether it was written.
