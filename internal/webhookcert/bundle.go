@@ -42,13 +42,17 @@ func poolOf(authorities []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// trustedBy returns the certificates that every webhook's bundle holds: only what they verify is accepted on every call.
+// trustedBy returns the certificates that every webhook's bundle holds: only what they verify is accepted on every call. It
+// returns nil only if there is no webhook, and so nobody calls.
 func trustedBy(configuration *admissionregistrationv1.ValidatingWebhookConfiguration) []*x509.Certificate {
-	var common []*x509.Certificate
+	if len(configuration.Webhooks) == 0 {
+		return nil
+	}
+	common := []*x509.Certificate{}
 	for i, webhook := range configuration.Webhooks {
 		bundle := parseBundle(webhook.ClientConfig.CABundle)
 		if i == 0 {
-			common = bundle
+			common = append(common, bundle...)
 			continue
 		}
 		common = slices.DeleteFunc(common, func(authority *x509.Certificate) bool {

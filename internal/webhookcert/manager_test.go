@@ -2,6 +2,7 @@ package webhookcert
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -143,12 +144,36 @@ func TestAWebhookConfigurationThatComesLaterIsFoundAtOnce(t *testing.T) {
 		c := newCluster(t)
 		manager := c.start(testOptions())
 		pause(time.Hour)
-		mustNotBeReady(t, manager, `there is no ValidatingWebhookConfiguration "keyturn" with webhooks: install it`)
+		if logged := strings.Join(c.lines, "\n"); !strings.Contains(logged, `there is no ValidatingWebhookConfiguration \"keyturn\" with webhooks: install it`) {
+			t.Errorf("the log does not say what is missing:\n%s", logged)
+		}
 
 		if err := c.Create(t.Context(), testConfiguration()); err != nil {
 			t.Fatal(err)
 		}
 		pause(firstRetry)
+		mustBeReady(t, c, manager)
+	})
+}
+
+func TestWithoutAWebhookConfigurationNobodyCallsAndAllElseIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, testConfiguration())
+		manager := c.start(testOptions())
+		pause(time.Hour)
+		if err := c.Delete(t.Context(), testConfiguration()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			pause(day)
+			if err := manager.Ready(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Create(t.Context(), testConfiguration()); err != nil {
+			t.Fatal(err)
+		}
+		pause(time.Minute)
 		mustBeReady(t, c, manager)
 	})
 }

@@ -12,7 +12,8 @@ import (
 // view is what handshakes and probes see of the last pass; it is replaced, never changed.
 type view struct {
 	certificate *tls.Certificate
-	trusted     *x509.CertPool
+	// trusted is nil if nobody calls.
+	trusted *x509.CertPool
 	// authority is the trusted one that signed the certificate; nil if none did, or only by way of another.
 	authority *x509.Certificate
 }
@@ -24,6 +25,10 @@ func (view) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte(redacted
 
 // show puts a certificate into service.
 func (m *Manager) show(offered *tls.Certificate, trusted []*x509.Certificate, now time.Time) {
+	if trusted == nil {
+		m.view.Store(&view{certificate: offered})
+		return
+	}
 	pool := poolOf(trusted)
 	if present := m.view.Load(); present != nil {
 		offered = choose(present.certificate, offered, pool, now)
@@ -60,7 +65,8 @@ func (m *Manager) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // Ready is a healthz.Checker. It returns nil only while the certificate in service is valid for every name and verified by the
-// caBundle of every webhook, as they were last seen.
+// caBundle of every webhook, as they were last seen. Without a webhook configuration nobody calls, and all else that a replica
+// serves must not be lost to whoever deletes it to get out of trouble.
 func (m *Manager) Ready(*http.Request) error {
 	err := m.accepted()
 	if err == nil {
@@ -77,5 +83,16 @@ func (m *Manager) accepted() error {
 	if present == nil {
 		return errors.New("webhook certificate is not loaded yet")
 	}
+	if present.trusted == nil {
+		return isCurrent(present.certificate.Leaf, m.clock.Now())
+	}
 	return verify(present.certificate, present.trusted, m.clock.Now(), m.options.Names...)
+}
+
+func isCurrent(certificate *x509.Certificate, now time.Time) error {
+	if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+		return fmt.Errorf("webhook certificate is valid from %s to %s",
+			certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
