@@ -79,6 +79,17 @@ func (a Algorithm) rsaBits() int {
 	}
 }
 
+// signatureBytes returns the size of a signature (RFC 7518 section 3, RFC 8037 section 3.1) with a key that [GenerateKey] makes.
+func (a Algorithm) signatureBytes() int {
+	if curve := a.curve(); curve != nil {
+		return 2 * ((curve.Params().BitSize + 7) / 8)
+	}
+	if bits := a.rsaBits(); bits != 0 {
+		return bits / 8
+	}
+	return ed25519.SignatureSize
+}
+
 func (a Algorithm) generate() (crypto.Signer, error) {
 	if curve := a.curve(); curve != nil {
 		return ecdsa.GenerateKey(curve, rand.Reader)

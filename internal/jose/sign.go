@@ -1,9 +1,11 @@
 package jose
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 )
 
 // Sign signs claims, a JSON object, as they are. The header is exactly alg, kid and typ, where typ is a media type such
@@ -24,13 +26,9 @@ func sign(key PrivateKey, typ string, claims []byte) (string, error) {
 	if err := unsigned.readClaims(claims); err != nil {
 		return "", err
 	}
-	header, err := json.Marshal(struct {
-		Algorithm Algorithm `json:"alg"`
-		KeyID     string    `json:"kid"`
-		Type      string    `json:"typ"`
-	}{key.Algorithm(), key.ID(), typ})
+	header, err := encodeHeader(key.Algorithm(), key.ID(), typ)
 	if err != nil {
-		return "", fmt.Errorf("%w: not JSON", ErrHeader)
+		return "", err
 	}
 	text := make([]byte, 0, base64.RawURLEncoding.EncodedLen(len(header)+len(claims))+1024)
 	text = base64.RawURLEncoding.AppendEncode(text, header)
@@ -46,4 +44,36 @@ func sign(key PrivateKey, typ string, claims []byte) (string, error) {
 		return "", fmt.Errorf("%w: a token has at most %d bytes, shorten the claims", ErrTooLarge, MaxTokenBytes)
 	}
 	return string(text), nil
+}
+
+func encodeHeader(alg Algorithm, keyID, typ string) ([]byte, error) {
+	header, err := json.Marshal(struct {
+		Algorithm Algorithm `json:"alg"`
+		KeyID     string    `json:"kid"`
+		Type      string    `json:"typ"`
+	}{alg, keyID, typ})
+	if err != nil {
+		return nil, fmt.Errorf("%w: not JSON", ErrHeader)
+	}
+	return header, nil
+}
+
+// CompactBytes is how long a token is at most that has this typ and so many bytes of claims, whichever algorithm its key is for:
+// a key can rotate to another one. [Sign] refuses what is longer than [MaxTokenBytes].
+func CompactBytes(typ string, claims int) int {
+	longest := 0
+	for _, alg := range Algorithms() {
+		header, err := encodeHeader(alg, thumbprintText(), typ)
+		if err != nil {
+			return math.MaxInt
+		}
+		encoded := base64.RawURLEncoding.EncodedLen
+		longest = max(longest, encoded(len(header))+1+encoded(claims)+1+encoded(alg.signatureBytes()))
+	}
+	return longest
+}
+
+// thumbprintText is as long as a key ID: a SHA-256 thumbprint (RFC 7638).
+func thumbprintText() string {
+	return base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))
 }

@@ -87,7 +87,7 @@ func (c *Checker) Check(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1
 	if !rules.SpeakOfSubject() {
 		refused = append(refused, checkSubject(key, t)...)
 	}
-	if len(refused) > 0 {
+	if refused = append(refused, checkSize(request, now)...); len(refused) > 0 {
 		return request, refused
 	}
 	if err := rules.Check(request.Payload(sampleID, now.UTC().Truncate(time.Second)), ns); err != nil {

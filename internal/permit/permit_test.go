@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/spec"
 )
@@ -240,5 +242,57 @@ func TestCheckRules(t *testing.T) {
 	}
 	if faults := permit.New(operator()).CheckRules(signingKey()); faults != nil {
 		t.Error(faults)
+	}
+}
+
+// Each part of the token is within its own bounds.
+func TestATokenIsRefusedFromTheByteOnThatCannotBeSigned(t *testing.T) {
+	key, asked := signingKey(), serviceToken()
+	asked.Spec.Audiences = nil
+	for i := range 16 {
+		asked.Spec.Audiences = append(asked.Spec.Audiences, v1alpha1.Audience(fmt.Sprintf("%d%s", i%10, strings.Repeat("a", 511))))
+	}
+	claims := func(length int) {
+		asked.Spec.Claims = &runtime.RawExtension{Raw: []byte(`{"a":"` + strings.Repeat("x", length) + `"}`)}
+	}
+	checker := permit.New(operator())
+	shop := spec.Namespace{Name: "shop"}
+	longest := 0
+	for length := range 4000 {
+		claims(length)
+		if _, refused := checker.Check(key, shop, asked, now()); len(refused) > 0 {
+			break
+		}
+		longest = length
+	}
+	signer, err := jose.GenerateKey(jose.RS512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(length int) (int, error) {
+		claims(length)
+		request, _ := checker.Check(key, shop, asked, now())
+		payload, err := token.Encode(request.Payload("00000000-0000-4000-8000-000000000000", now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, err := jose.Sign(signer, request.Type, payload)
+		if err != nil {
+			return 0, err
+		}
+		return len(compact.Reveal()), nil
+	}
+	if n, err := size(longest); err != nil || n > jose.MaxTokenBytes {
+		t.Errorf("with %d bytes it is allowed, and signing gives %d bytes and %v", longest, n, err)
+	}
+	if n, err := size(longest + 1); err == nil {
+		t.Errorf("with %d bytes it is refused, and signing gives %d bytes", longest+1, n)
+	}
+	claims(3900)
+	_, refused := checker.Check(key, shop, asked, now())
+	const want = "spec: Forbidden: audiences, claims, subject and the issuer of the SigningKey make a token of up to 17222 bytes, at most 16384 are allowed: " +
+		"shorten spec.claims or spec.audiences"
+	if diff := cmp.Diff(want, refused.ToAggregate().Error()); diff != "" {
+		t.Errorf("the message (-want +got):\n%s", diff)
 	}
 }
