@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -139,6 +142,42 @@ func TestNote(t *testing.T) {
 			// An event's note has at most 1024 bytes.
 			if got != c.want || len(got) > 1024 || !utf8.ValidString(got) {
 				t.Errorf("the note has %d bytes and ends in %q", len(got), got[max(0, len(got)-8):])
+			}
+		})
+	}
+}
+
+func TestWriteOver(t *testing.T) {
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "signingkeys"}, "shop", errors.New("it was changed"))
+	unreached := errors.New("the API server was not reached")
+	cases := map[string]struct {
+		// answers are those to each write.
+		answers []error
+		same    bool
+		readErr error
+		// want is the outcome, and versions are what was written over.
+		want     error
+		versions []string
+	}{
+		"nobody has changed it":                       {answers: []error{nil}, versions: []string{"1"}},
+		"the API server is away":                      {answers: []error{unreached}, want: unreached, versions: []string{"1"}},
+		"something else has changed":                  {answers: []error{conflict, nil}, same: true, versions: []string{"1", "2"}},
+		"the status has changed":                      {answers: []error{conflict}, want: conflict, versions: []string{"1"}},
+		"it cannot be read":                           {answers: []error{conflict}, same: true, readErr: unreached, want: conflict, versions: []string{"1"}},
+		"something else changes again in that moment": {answers: []error{conflict, conflict}, same: true, want: conflict, versions: []string{"1", "2"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var versions []string
+			err := kube.WriteOver("1", func(version string) error {
+				versions = append(versions, version)
+				return c.answers[len(versions)-1]
+			}, func() (string, bool, error) { return "2", c.same, c.readErr })
+			if !errors.Is(err, c.want) {
+				t.Errorf("the outcome is %v, want %v", err, c.want)
+			}
+			if diff := cmp.Diff(c.versions, versions); diff != "" {
+				t.Errorf("written over (-want +got):\n%s", diff)
 			}
 		})
 	}
