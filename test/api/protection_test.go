@@ -33,6 +33,7 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 		definition.SetKind("CustomResourceDefinition")
 		definition.SetName(name)
 		awaitRefusal(t, c, definition, "deletes every "+kind+" of the cluster")
+		refusesCollection(t, c, name)
 
 		forced := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"keyturn.dev/force-delete":"true"}}}`))
 		if err := c.Patch(t.Context(), definition, forced); err != nil {
@@ -45,6 +46,18 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 		if err := c.Patch(t.Context(), definition, unforced); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// refusesCollection asks for the deletion of all definitions of that name at once: such a request names no object.
+func refusesCollection(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	definitions := &unstructured.Unstructured{}
+	definitions.SetAPIVersion("apiextensions.k8s.io/v1")
+	definitions.SetKind("CustomResourceDefinition")
+	err := c.DeleteAllOf(t.Context(), definitions, client.DryRunAll, client.MatchingFields{"metadata.name": name})
+	if err == nil {
+		t.Errorf("%s is deleted where a collection is", name)
 	}
 }
 
