@@ -70,10 +70,11 @@ func (r *Reconciler) tokensOfKey(ctx context.Context, object client.Object) affe
 	return affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key)), revoked: spec.RevokedKeyIDs(key)}
 }
 
-// tokensOfRing are the tokens of the SigningKey whose ring Secret changed. Other Secrets concern nobody else.
+// tokensOfRing are the tokens of the SigningKey whose ring Secret changed. Other Secrets concern nobody else: marks alone, which
+// anybody can copy, must not let a Secret of one namespace make work for another.
 func (r *Reconciler) tokensOfRing(ctx context.Context, object client.Object) affected {
 	name, ok := spec.KeyOf(object)
-	if !ok {
+	if !ok || name.Namespace != object.GetNamespace() {
 		return affected{}
 	}
 	found := affected{tokens: r.tokensSignedBy(ctx, name)}

@@ -64,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.SigningKey{}, builder.WithPredicates(predicate.Or[client.Object](
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Owns(&corev1.Secret{}).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(keyOfCopy)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.keyOfCopy)).
 		Watches(namespace, handler.EnqueueRequestsFromMapFunc(r.keysWithCopies), builder.OnlyMetadata).
 		Watches(&v1alpha1.SigningKey{}, handler.EnqueueRequestsFromMapFunc(r.rivals))
 	if r.Wake != nil {
@@ -132,8 +132,9 @@ func shortest(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-func keyOfCopy(_ context.Context, object client.Object) []ctrl.Request {
-	if name, ok := spec.KeyOf(object); ok {
+// keyOfCopy is the SigningKey that a ConfigMap is marked with. Whoever may write one can name any namespace.
+func (r *Reconciler) keyOfCopy(_ context.Context, object client.Object) []ctrl.Request {
+	if name, ok := spec.KeyOf(object); ok && r.Operator.Watches(name.Namespace) {
 		return []ctrl.Request{{NamespacedName: name}}
 	}
 	return nil

@@ -265,9 +265,11 @@ func (r *Reconciler) withdrawCopies(ctx context.Context, key types.NamespacedNam
 	return errors.Join(errs...)
 }
 
+// remove leaves a copy alone that has changed since: the change causes another pass. Anybody can mark a ConfigMap as a copy and
+// change it all the time, and that must not keep the SigningKey's own pass from its end.
 func (r *Reconciler) remove(ctx context.Context, cm *corev1.ConfigMap) error {
 	err := r.Client.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
-	if err := client.IgnoreNotFound(err); err != nil {
+	if err := client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("remove JWKS ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
 	}
 	return nil

@@ -133,7 +133,7 @@ func concerns(object any) (types.NamespacedName, bool) {
 		return client.ObjectKeyFromObject(object), true
 	case *corev1.Secret:
 		name, ok := spec.KeyOf(object)
-		return name, ok && object.Type == v1alpha1.SecretTypeSigningKey
+		return name, ok && name.Namespace == object.Namespace && object.Type == v1alpha1.SecretTypeSigningKey
 	case *corev1.ConfigMap:
 		name, ok := spec.KeyOf(object)
 		return name, ok && name.Namespace == object.Namespace
