@@ -24,9 +24,15 @@ const (
 	idleTimeout = 15 * time.Second
 	// shutdownTimeout is how long requests that were begun may take when the server stops.
 	shutdownTimeout = 10 * time.Second
-	maxHeaderBytes  = 16 << 10
-	// mostConnections bounds memory: a TLS connection takes tens of kilobytes. Whoever comes then waits. docs/metrics.md names it.
+	maxHeaderBytes  = 8 << 10
+	// mostConnections bounds memory, to what the Pod has if each connection carries all it may. Whoever comes then waits.
+	// docs/metrics.md names it.
 	mostConnections = 2048
+	// mostStreams is how many requests an HTTP/2 connection may carry at once. Each can take 20 KiB, for as long as
+	// exchangeTimeout if its client does not read the answer, and takes a millisecond otherwise.
+	mostStreams = 8
+	// bodyWindow is how much of a request's body is taken in: it has none.
+	bodyWindow = 1 << 10
 )
 
 // Server serves HTTPS on every replica, leader or not. It is a manager.Runnable.
@@ -69,6 +75,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 		Handler: s.Handler, TLSConfig: config,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: exchangeTimeout, WriteTimeout: exchangeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ConnState: countConnections,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReceiveBufferPerStream: bodyWindow},
 		// Anybody can fail a handshake, so that must not fill the log.
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(logger.V(1)), slog.LevelInfo),
 	}
