@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/spec"
 )
@@ -107,8 +108,19 @@ func (w *world) judgeExpiry(expiry time.Time) *fault {
 	return &fault{expired, fmt.Sprintf("expired at %s, %s ago", expiry.UTC().Format(time.RFC3339), duration.HumanDuration(now.Sub(expiry)))}
 }
 
+// verify judges by the ring that the cache shows and, before a token is refused, by the one that the API server knows.
 func (w *world) verify(ctx context.Context, compact string, key *v1alpha1.SigningKey) (*fault, error) {
 	ring, err := w.Rings.Ring(ctx, key)
+	wrong, err := verifyBy(ring, err, compact, key)
+	if wrong != nil {
+		ring, err = w.Rings.Confirmed(ctx, key)
+		wrong, err = verifyBy(ring, err, compact, key)
+	}
+	return wrong, err
+}
+
+// verifyBy judges by a ring that was read, or by why it was not.
+func verifyBy(ring keyring.Keyring, err error, compact string, key *v1alpha1.SigningKey) (*fault, error) {
 	switch {
 	case errors.Is(err, ringstore.ErrNoRing):
 		return &fault{unverifiable, fmt.Sprintf("has the issuer of SigningKey %s/%s, which has no key yet that could have signed it: wait until the SigningKey is Ready",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/webhook"
@@ -92,6 +93,21 @@ func TestSecretsWithoutARing(t *testing.T) {
 	planted := ours.secret.DeepCopy()
 	planted.OwnerReferences, planted.Labels = nil, nil
 	begin(t, key, planted, namespace("shop", nil)).check(request{path: webhook.PathSecret, new: secret}, want)
+}
+
+// A key signs at once where it is the first, or follows one that was revoked: the token can be known before the key is.
+func TestSecretsOfAKeyThatTheCacheDoesNotShowYet(t *testing.T) {
+	key, ns := signingKey("bank", "main"), namespace("shop", nil)
+	former, ours := newRing(t, key), newRing(t, key)
+	ours.secret.ResourceVersion = "1000"
+	secret := tokenSecret("shop", "till", ours.sign(t, key.Spec.Issuer, time.Hour))
+	for name, cached := range map[string]client.Client{
+		"the first key": cluster(key, ns), "a key that follows another": cluster(key, ns, former.secret),
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, cached, cluster(key, ns, ours.secret)).check(request{path: webhook.PathSecret, new: secret}, "")
+		})
+	}
 }
 
 func TestSecretsOfAContestedIssuer(t *testing.T) {

@@ -68,11 +68,19 @@ func (s *Store) Fresh(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Ke
 	if err != nil && !errors.Is(err, ErrNoRing) {
 		return keyring.Keyring{}, err
 	}
+	return s.Confirmed(ctx, key)
+}
+
+// Confirmed returns the ring as the API server knows it now, or ErrNoRing. It is what a token is judged by before it is
+// refused: a key signs at once where it is the first, or follows a revoked one, and the cache may not have heard of it yet.
+func (s *Store) Confirmed(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
+	now := s.clock.Now()
 	secret, err := read(ctx, s.live, key)
 	if err != nil {
 		return keyring.Keyring{}, err
 	}
-	if e, err = s.parse(key, secret); err != nil {
+	e, err := s.parse(key, secret)
+	if err != nil {
 		return keyring.Keyring{}, err
 	}
 	e.heard = now
