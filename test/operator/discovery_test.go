@@ -37,11 +37,7 @@ func beginServing(t *testing.T, change ...setup) (*world, *verifier) {
 	t.Helper()
 	addresses := make([]string, 2)
 	for i := range addresses {
-		port, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		addresses[i] = fmt.Sprintf("127.0.0.1:%d", port)
+		addresses[i] = address(t)
 	}
 	serves := func(o *app.Options, _ *rest.Config) {
 		o.HTTPSAddress, o.ProbeAddress = addresses[0], addresses[1]

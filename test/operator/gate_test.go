@@ -90,8 +90,7 @@ func (w *world) takeOver(workers float64) {
 		}
 		return nil
 	})
-	port, err := freePort()
-	w.must(err)
+	port := freePort(w.t)
 	w.op = startOperator(w.t, frozen.clock, func(options *app.Options, _ *rest.Config) { options.WebhookPort = port })
 	w.op.reconcilesBefore, w.op.busyBefore = frozen.reconcilesBefore, frozen.busyBefore-workers
 	stop := w.op.stop

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -321,28 +321,37 @@ func installWebhooks(t *testing.T, c client.Client) {
 // webhookPort is a free port, the same for every operator of this process, so that one configuration serves all.
 func webhookPort(t *testing.T) int {
 	t.Helper()
-	port, err := sharedPort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	firstPort.Do(func() { sharedPort = freePort(t) })
+	return sharedPort
 }
 
-var sharedPort = sync.OnceValues(freePort)
+var (
+	firstPort  sync.Once
+	sharedPort int
+	portsTried atomic.Int32
+)
 
 // freePort is a port that nobody listens on, and below those that the kernel gives to connections: it is not bound yet, and one
-// that is to be bound again and again must stay free meanwhile.
-func freePort() (int, error) {
-	const lowest, highest, tries = 20000, 32000, 100
-	var err error
+// that is to be bound again and again must stay free meanwhile. Other processes begin to look elsewhere.
+func freePort(t *testing.T) int {
+	t.Helper()
+	const lowest, ports, tries = 20000, 12000, 100
 	for range tries {
-		var listener net.Listener
-		port := lowest + rand.IntN(highest-lowest)
-		if listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, listener.Close()
+		port := lowest + (os.Getpid()*tries+int(portsTried.Add(1)))%ports
+		if listener, err := listen(t, port); err == nil {
+			if err := listener.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return port
 		}
 	}
-	return 0, err
+	t.Fatalf("none of %d ports is free", tries)
+	return 0
+}
+
+func listen(t *testing.T, port int) (net.Listener, error) {
+	t.Helper()
+	return (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
 // logged is all that operators of this process have logged.

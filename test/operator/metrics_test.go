@@ -65,11 +65,7 @@ func fetch(t *testing.T, c *http.Client, url string) string {
 
 // TestDocumentedMetricsAreTold and no others, and they follow the rules of Prometheus.
 func TestDocumentedMetricsAreTold(t *testing.T) {
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+	address := address(t)
 	w, ns := begin(t, func(o *app.Options, _ *rest.Config) { o.MetricsAddress, o.LeaderElect = address, true }), suite.Namespace(t, nil)
 	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
 

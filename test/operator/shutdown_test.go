@@ -26,11 +26,7 @@ const shutdownDelay = 10 * time.Second
 // address is a free port of this machine.
 func address(t *testing.T) string {
 	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 }
 
 // replica runs an operator as one of several.
@@ -70,7 +66,7 @@ type service struct {
 func (s *service) serve(t *testing.T) {
 	t.Helper()
 	s.open = map[string]int{}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(webhookPort(t))))
+	listener, err := listen(t, webhookPort(t))
 	if err != nil {
 		t.Fatal(err)
 	}
