@@ -2,6 +2,7 @@ package jose
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"fmt"
 	"slices"
 
@@ -102,8 +103,26 @@ func (k PublicKey) JWK() ([]byte, error) {
 }
 
 func (k PublicKey) verify(text, signature []byte) error {
+	if hash := k.inner.alg.pssHash(); hash != 0 {
+		return k.verifyPSS(hash, text, signature)
+	}
 	if err := k.inner.verifier.Verify(text, signature, k.inner.material); err != nil {
 		return ErrSignature // the cause says nothing that a caller could act on
+	}
+	return nil
+}
+
+// verifyPSS takes a salt as long as the hash only (RFC 7518 section 3.5). The JOSE library takes any.
+func (k PublicKey) verifyPSS(hash crypto.Hash, text, signature []byte) error {
+	public, ok := k.inner.material.(*rsa.PublicKey)
+	if !ok {
+		return ErrSignature
+	}
+	hasher := hash.New()
+	hasher.Write(text)
+	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if err := rsa.VerifyPSS(public, hash, hasher.Sum(nil), signature, options); err != nil {
+		return ErrSignature
 	}
 	return nil
 }

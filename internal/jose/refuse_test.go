@@ -1,6 +1,8 @@
 package jose_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"strings"
@@ -164,6 +166,30 @@ func TestVerifyPinsTheAlgorithmOfTheKey(t *testing.T) {
 	}
 	if _, err := jose.Verify(ps256, jose.NewKeySet(keys()[jose.PS256].Public())); err != nil {
 		t.Errorf("under its own algorithm: %v", err)
+	}
+}
+
+func TestVerifyTakesASaltAsLongAsTheHashOnly(t *testing.T) {
+	for _, alg := range []jose.Algorithm{jose.PS256, jose.PS384, jose.PS512} {
+		key := keys()[alg]
+		private, ok := fromPEM(t, key).(*rsa.PrivateKey)
+		if !ok {
+			t.Fatal("not an RSA key")
+		}
+		text := b64(fmt.Sprintf(`{"alg":%q,"kid":%q}`, alg, key.ID())) + "." + b64(`{}`)
+		hash, digest := hashed(alg, text)
+		for _, test := range []struct {
+			salt int
+			want error
+		}{{hash.Size(), nil}, {hash.Size() - 1, jose.ErrSignature}, {hash.Size() + 1, jose.ErrSignature}, {rsa.PSSSaltLengthAuto, jose.ErrSignature}} {
+			signature, err := rsa.SignPSS(rand.Reader, private, hash, digest, &rsa.PSSOptions{SaltLength: test.salt})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := jose.Verify(text+"."+b64(string(signature)), jose.NewKeySet(key.Public())); !errors.Is(err, test.want) {
+				t.Errorf("%s, salt length %d: got %v, want %v", alg, test.salt, err, test.want)
+			}
+		}
 	}
 }
 
