@@ -1,0 +1,111 @@
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// KeySource says where an issuer's keys are: [File], [URL] or [Discovery].
+type KeySource interface {
+	// open checks the source for an issuer and makes what reads it.
+	open(issuer string) (loader, timing, error)
+}
+
+// loader gets a JWK Set once. known is what the last load that succeeded returned, empty if there was none.
+type loader func(ctx context.Context, known validators) (loaded, error)
+
+// validators are the entity tags by which a server tells that nothing has changed (RFC 9110 section 8.8.3).
+type validators struct {
+	configuration string // of the issuer's configuration, if that was asked for
+	keysURL       string // where the keys are
+	keys          string // of the document there
+}
+
+// loaded is what a load found. data is nil if nothing has changed.
+type loaded struct {
+	data       []byte
+	lifetime   time.Duration // for how long it is good, or unspecified
+	validators validators
+}
+
+// timing bounds how often a source is asked, and for how long its answers are used.
+type timing struct {
+	atLeast  time.Duration // between two loads, and the shortest lifetime
+	atMost   time.Duration // the longest lifetime, and the one of an answer that does not say
+	maxStale time.Duration // after the lifetime, while loads fail
+}
+
+const (
+	fileInterval    = time.Second
+	fetchInterval   = 10 * time.Second
+	defaultCache    = time.Hour
+	defaultMaxStale = time.Hour
+	longest         = 24 * time.Hour
+)
+
+// File reads the keys from a JWK Set in a file: jwks.json of the ConfigMap that Keyturn keeps, mounted as a folder. With
+// subPath a pod never sees another key.
+//
+// The file is read when a token is verified, at most once in a second, so a change counts from the next second on, however it
+// is made.
+type File struct {
+	// Path is the file.
+	Path string
+	// MaxStale is for how long the keys that were read last are used while the file cannot be read, or is no JWK Set: up to
+	// 24 hours. 0 means 1 hour; less than 0 means not at all.
+	MaxStale time.Duration
+}
+
+func (f File) open(string) (loader, timing, error) {
+	maxStale, err := staleness(f.MaxStale)
+	if err != nil || f.Path == "" {
+		return nil, timing{}, errors.Join(err, require(f.Path != "", "Path is empty"))
+	}
+	load := func(context.Context, validators) (loaded, error) {
+		data, err := readFile(f.Path, maxKeySetBytes)
+		return loaded{data: data}, err
+	}
+	return load, timing{atLeast: fileInterval, atMost: fileInterval, maxStale: maxStale}, nil
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path) //nolint:gosec // The application says which file.
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // It was only read.
+	return readLimited(file, limit)
+}
+
+// version tells key sets apart: the hash of the text.
+type version [sha256.Size]byte
+
+// snapshot is an issuer's key set at an instant.
+type snapshot struct {
+	keys    keySet
+	version version
+	doubt   error // why the last load failed; nil if it did not
+}
+
+func staleness(given time.Duration) (time.Duration, error) {
+	switch {
+	case given == 0:
+		return defaultMaxStale, nil
+	case given < 0:
+		return 0, nil
+	default:
+		return given, require(given <= longest, fmt.Sprintf("MaxStale is %v, use at most %v", given, longest))
+	}
+}
+
+// require returns an error with the text unless what is required holds.
+func require(holds bool, otherwise string) error {
+	if holds {
+		return nil
+	}
+	return errors.New(otherwise)
+}
