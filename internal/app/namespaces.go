@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,18 +63,29 @@ func restrict(options *cache.Options, namespaces []string) {
 // first nothing. Nobody else's operator has more rights, so nothing can have been rotated or revoked there since.
 func tolerate(of toolscache.ListerWatcher, known func() []any) *toolscache.ListWatch {
 	inner := toolscache.ToListerWatcherWithContext(of)
+	// The latest list was made of what is known, so that nobody knows what has been deleted meanwhile.
+	var behind atomic.Bool
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			list, err := inner.ListWithContext(ctx, options)
 			if apierrors.IsForbidden(err) {
+				behind.Store(true)
 				return listOf(known()), nil
 			}
+			behind.Store(behind.Load() && err != nil)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			events, err := inner.WatchWithContext(ctx, options)
-			// A watch that stands for a list is followed by that list where it fails.
-			if standsForList := options.SendInitialEvents != nil; apierrors.IsForbidden(err) && !standsForList {
+			standsForList := options.SendInitialEvents != nil
+			switch {
+			case standsForList:
+				// It is followed by that list where it fails.
+				behind.Store(behind.Load() && err != nil)
+			case err == nil && behind.Load():
+				events.Stop()
+				return nil, apierrors.NewResourceExpired("the namespace may be read again: it has to be listed first")
+			case apierrors.IsForbidden(err):
 				ctrl.Log.Error(err, "what was last read of a namespace of --watch-namespaces counts until there is a Role again")
 				return watch.NewFake(), nil // Nothing happens on it, and it is ended and asked for anew like any other.
 			}

@@ -20,10 +20,10 @@ import (
 	"github.com/keyturn/keyturn/internal/freshness"
 )
 
-// oneSecret is a namespace with one Secret, which can be forbidden to read.
+// oneSecret is a namespace with one Secret, which can be forbidden to read, and be deleted.
 type oneSecret struct {
-	clock     clock.RealClock
-	forbidden atomic.Bool
+	clock           clock.RealClock
+	forbidden, gone atomic.Bool
 	// expired ends the present watch in a way after which everything is listed anew.
 	expired chan struct{}
 }
@@ -42,6 +42,9 @@ func (o *oneSecret) listerWatcher() *toolscache.ListWatch {
 			if err := o.refused(); err != nil {
 				return nil, err
 			}
+			if o.gone.Load() {
+				return &corev1.SecretList{ListMeta: metav1.ListMeta{ResourceVersion: "9"}}, nil
+			}
 			return &corev1.SecretList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: []corev1.Secret{secret}}, nil
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -52,7 +55,7 @@ func (o *oneSecret) listerWatcher() *toolscache.ListWatch {
 				return nil, errors.New("this server streams no lists")
 			}
 			events := watch.NewFakeWithChanSize(1, false)
-			if options.ResourceVersion == "" {
+			if options.ResourceVersion == "" && !o.gone.Load() {
 				events.Add(&secret)
 			}
 			go func() {
@@ -109,5 +112,9 @@ func TestANamespaceThatMayNotBeReadIsNoReasonNotToBeReady(t *testing.T) {
 		shop.expired <- struct{}{}
 		pause(time.Hour)
 		holds("without rights, and all listed anew", 1)
+		shop.gone.Store(true)
+		shop.forbidden.Store(false)
+		pause(2 * time.Minute)
+		holds("with rights, when the Secret has been deleted meanwhile", 0)
 	})
 }
