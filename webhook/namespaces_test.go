@@ -1,11 +1,15 @@
 package webhook_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/webhook"
@@ -50,4 +54,27 @@ func TestASelectorThatReachesFartherThanTheOperatorIsAWarning(t *testing.T) {
 	a.check(request{path: webhook.PathSigningKey, old: key, new: shorter}, "")
 	a.check(request{path: webhook.PathSigningKey, new: plain}, "")
 	begin(t, namespace("a", marked)).check(request{path: webhook.PathSigningKey, new: key}, "")
+}
+
+// A namespace that lost its Role, or is gone with it, keeps the keys of others from being deleted only by tokens that were live there.
+func TestAKeyIsDeletedAlthoughAWatchedNamespaceMayNotBeRead(t *testing.T) {
+	key := signingKey("bank", "main")
+	ours := newRing(t, key)
+	holder := func(ns string) []client.Object {
+		return []client.Object{serviceToken(ns, "till", key), tokenSecret(ns, "till", ours.sign(t, key.Spec.Issuer, time.Hour))}
+	}
+	watcher := operator()
+	watcher.WatchedNamespaces = []string{"bank", "closed", "shop"}
+	live := interceptor.NewClient(cluster(key, ours.secret).(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if new(client.ListOptions).ApplyOptions(options).Namespace == "closed" {
+				return apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("servicetokens").GroupResource(), "", errors.New("no Role says so"))
+			}
+			return c.List(ctx, list, options...)
+		},
+	})
+	cached := append(holder("shop"), key, ours.secret, namespace("bank", nil))
+	deletion := request{path: webhook.PathSigningKey, old: key}
+	serveFor(t, watcher, cluster(cached...), live).check(deletion, "")
+	serveFor(t, watcher, cluster(append(cached, holder("closed")...)...), live).check(deletion, "1 ServiceToken holds a live token that nobody could verify any more (closed/till)")
 }

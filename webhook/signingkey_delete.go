@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -126,14 +128,20 @@ func (h *signingKeys) held(ctx context.Context, t *v1alpha1.ServiceToken) (jose.
 	return says, nil
 }
 
-// keepThoseThatAreThere removes the ServiceTokens that the API server itself does not know, or that are about to go.
+// keepThoseThatAreThere removes the ServiceTokens that the API server itself does not know, or that are about to go. Those of a
+// watched namespace that may not be read count as they were read last: the cache says so of all that is in it.
 func (h *signingKeys) keepThoseThatAreThere(ctx context.Context, key *v1alpha1.SigningKey, live map[string]time.Time) error {
 	there := map[string]bool{}
 	for _, namespace := range h.Operator.Scopes() {
 		err := h.eachServiceToken(ctx, namespace, func(t *v1alpha1.ServiceToken) {
 			there[client.ObjectKeyFromObject(t).String()] = t.DeletionTimestamp.IsZero() && spec.KeyRef(t) == client.ObjectKeyFromObject(key)
 		})
-		if err != nil {
+		switch {
+		case apierrors.IsForbidden(err) && namespace != metav1.NamespaceAll:
+			for name := range live {
+				there[name] = there[name] || strings.HasPrefix(name, namespace+"/")
+			}
+		case err != nil:
 			return err
 		}
 	}
