@@ -29,7 +29,7 @@ func TestMarksOfANamespaceThatIsNotWatchedMakeNothingFail(t *testing.T) {
 	// By the time that a SigningKey is ready which was made later, what came before has been looked at.
 	w.ready(bank, []*v1alpha1.SigningKey{newKey(bank, "own")}, nil)
 	w.settled(1)
-	for _, line := range strings.Split(logged.String(), "\n") {
+	for line := range strings.SplitSeq(logged.String(), "\n") {
 		if strings.Contains(line, "error") && strings.Contains(line, elsewhere) {
 			t.Errorf("logged: %s", line)
 		}
