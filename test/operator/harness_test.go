@@ -162,11 +162,16 @@ func (w *world) look() {
 	var keys v1alpha1.SigningKeyList
 	var tokens v1alpha1.ServiceTokenList
 	w.must(w.c.List(w.t.Context(), &keys), w.c.List(w.t.Context(), &tokens))
+	watches := w.op.options.Operator.Watches
 	for i := range keys.Items {
-		w.op.wake.SigningKeys <- event.GenericEvent{Object: &keys.Items[i]}
+		if watches(keys.Items[i].Namespace) {
+			w.op.wake.SigningKeys <- event.GenericEvent{Object: &keys.Items[i]}
+		}
 	}
 	for i := range tokens.Items {
-		w.op.wake.ServiceTokens <- event.GenericEvent{Object: &tokens.Items[i]}
+		if watches(tokens.Items[i].Namespace) {
+			w.op.wake.ServiceTokens <- event.GenericEvent{Object: &tokens.Items[i]}
+		}
 	}
 }
 

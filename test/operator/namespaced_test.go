@@ -128,6 +128,9 @@ func watching(r *refusals, namespaces ...string) setup {
 	}
 }
 
+// failures counts the reconciles of this process that ended with an error.
+const failures = "controller_runtime_reconcile_errors_total"
+
 func TestAnOperatorOfTwoNamespacesNeedsNoRightsInOthers(t *testing.T) {
 	bank := suite.Namespace(t, nil)
 	marks := map[string]string{"jwks": bank}
@@ -138,7 +141,7 @@ func TestAnOperatorOfTwoNamespacesNeedsNoRightsInOthers(t *testing.T) {
 	for namespace, rules := range map[string][]rbacv1.PolicyRule{"keyturn-system": given.own, bank: given.each, shop: given.each} {
 		grant(t, namespace, rules)
 	}
-	r := &refusals{}
+	r, before := &refusals{}, gauge(t, failures)
 	w := begin(t, watching(r, bank, shop))
 	shared := newKey(bank, "shared", func(k *v1alpha1.SigningKey) {
 		k.Spec.JWKS.Namespaces = &metav1.LabelSelector{MatchLabels: marks}
@@ -147,6 +150,9 @@ func TestAnOperatorOfTwoNamespacesNeedsNoRightsInOthers(t *testing.T) {
 	of := func(s *v1alpha1.ServiceToken) { s.Spec.SigningKeyRef.Namespace = bank }
 	w.ready(bank, []*v1alpha1.SigningKey{shared}, []*v1alpha1.ServiceToken{newToken(shop, "cart", "shared", of)})
 	w.create(newKey(elsewhere, "own"), newToken(elsewhere, "cart", "shared", of))
+	theirs := planted(t, elsewhere, "own")
+	theirs.Namespace = shop
+	w.create(theirs)
 	w.create(newToken(shop, "lost", "own", func(s *v1alpha1.ServiceToken) { s.Spec.SigningKeyRef.Namespace = elsewhere }))
 	w.tokenIs(shop, "lost", metav1.ConditionFalse, v1alpha1.ReasonSigningKeyNotFound)
 
@@ -172,6 +178,10 @@ func TestAnOperatorOfTwoNamespacesNeedsNoRightsInOthers(t *testing.T) {
 	w.must(w.c.Delete(t.Context(), w.token(shop, "cart")), w.c.Delete(t.Context(), w.token(shop, "lost")), w.c.Delete(t.Context(), shared))
 	w.gone(shop, "shared-jwks")
 
+	w.must(w.c.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs))
+	if after := gauge(t, failures); after != before {
+		t.Errorf("%v reconciles have failed", after-before)
+	}
 	if calls := r.list(); len(calls) > 0 {
 		t.Errorf("the operator was not permitted to %v", calls)
 	}

@@ -8,6 +8,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -92,4 +93,28 @@ func TestTheOperatorWorksOnWithoutAWebhookConfigurationAndFillsANewOne(t *testin
 		return nil
 	})
 	w.eventually("it is ready", func() error { return w.probe(probes) })
+}
+
+func TestACertificateOfSomebodyElseIsWaitedForAndNotMade(t *testing.T) {
+	probes := address(t)
+	certificate := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keyturn-system", Name: "keyturn-webhook-cert"}}
+	remove(t, certificate)
+	w := begin(t, func(options *app.Options, _ *rest.Config) {
+		options.ExternalCertificate, options.ProbeAddress = true, probes
+	})
+	w.eventually("the log says what is missing", func() error {
+		if !strings.Contains(logged.String(), "does not exist, and as it is external Keyturn does not create it") {
+			return fmt.Errorf("it does not")
+		}
+		return nil
+	})
+	w.eventually("it is not ready", func() error {
+		if err := w.probe(probes); err == nil || !strings.Contains(err.Error(), "[+]cluster-view") || !strings.Contains(err.Error(), "[-]webhook-certificate") {
+			return fmt.Errorf("the probe says %w", err)
+		}
+		return nil
+	})
+	if err := w.c.Get(t.Context(), client.ObjectKeyFromObject(certificate), certificate); !apierrors.IsNotFound(err) {
+		t.Errorf("reading the Secret ends with %v, and it must not be there", err)
+	}
 }
