@@ -47,6 +47,10 @@ cluster-up: cluster-launcher ## Start a real cluster of one node (root on Linux;
 cluster-down: cluster-launcher ## Stop the real cluster, and remove all that it left but its logs
 	@$(CLUSTER) down
 
+.PHONY: e2e
+e2e: ## Install Keyturn in a real cluster, use it from pods and disturb it (root on Linux; INSTALL=yes as above)
+	@INSTALL=$(INSTALL) test/e2e/run
+
 .PHONY: binaries
 binaries: launcher ## Build the local control plane's programs (once, about ten minutes)
 	@$(LOCAL) binaries

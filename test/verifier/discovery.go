@@ -37,7 +37,7 @@ func Discovery(client *http.Client, issuer string) Source {
 		if err != nil {
 			return nil, 0, err
 		}
-		fresh, err := maxAge(header)
+		fresh, err := freshness(header)
 		return jwks, fresh, err
 	}
 }
@@ -62,18 +62,21 @@ func get(ctx context.Context, client *http.Client, url string) ([]byte, http.Hea
 	return body, response.Header, nil
 }
 
-// maxAge reads the max-age directive (RFC 9111, section 5.2.2.1).
-func maxAge(header http.Header) (time.Duration, error) {
+// freshness reads Cache-Control (RFC 9111, section 5.2.2): max-age, or nothing at all where the answer is to be asked for
+// again each time.
+func freshness(header http.Header) (time.Duration, error) {
 	for directive := range strings.SplitSeq(header.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		if !strings.EqualFold(name, "max-age") {
-			continue
+		switch strings.ToLower(name) {
+		case "no-cache", "no-store":
+			return 0, nil
+		case "max-age":
+			seconds, err := strconv.Atoi(value)
+			if err != nil {
+				return 0, fmt.Errorf("read max-age: %w", err)
+			}
+			return time.Duration(seconds) * time.Second, nil
 		}
-		seconds, err := strconv.Atoi(value)
-		if err != nil {
-			return 0, fmt.Errorf("read max-age: %w", err)
-		}
-		return time.Duration(seconds) * time.Second, nil
 	}
-	return 0, errors.New("the answer has no max-age, so nobody knows how long the JWKS may be kept")
+	return 0, errors.New("the answer does not say how long the JWKS may be kept")
 }

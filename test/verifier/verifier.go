@@ -14,7 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Source returns the text of a JWK Set as it is published now, and how long it is fresh: after that it is asked for again.
+// Source returns the text of a JWK Set as it is published now, and how long it is fresh.
 type Source func(ctx context.Context, now time.Time) (jwks []byte, fresh time.Duration, err error)
 
 // Verifier judges tokens of one issuer with a JWK Set that it caches. It is for one goroutine at a time.
@@ -26,12 +26,15 @@ type Verifier struct {
 	// Keep is the longest that it judges by one JWK Set: the verifierCacheDuration that was declared to the issuer.
 	// A set that is no longer fresh is kept that long if there is no newer one to be had.
 	Keep time.Duration
+	// Ahead says that it asks the source again when half of the time is over for which the set is fresh, so that a source
+	// that does not answer for a while goes unnoticed.
+	Ahead bool
 	// Refetch says that an unknown key ID makes it ask the source at once.
 	Refetch bool
 
-	set       jose.JSONWebKeySet
-	fetched   time.Time // when the set was asked for
-	fresh     time.Duration
+	set     jose.JSONWebKeySet
+	fetched time.Time // when the set was asked for
+	fresh   time.Duration
 }
 
 // algorithms are all that Keyturn signs with.
@@ -91,13 +94,16 @@ func (v *Verifier) key(ctx context.Context, now time.Time, id string) (jose.JSON
 
 // refresh sees to it that the set is one that may be judged by.
 func (v *Verifier) refresh(ctx context.Context, now time.Time) error {
-	age := now.Sub(v.fetched)
-	if !v.fetched.IsZero() && age < min(v.fresh, v.Keep) {
+	age, due := now.Sub(v.fetched), v.fresh
+	if v.Ahead {
+		due /= 2
+	}
+	if !v.fetched.IsZero() && age < min(due, v.Keep) {
 		return nil
 	}
 	err := v.fetch(ctx, now)
 	if err != nil && !v.fetched.IsZero() && age < v.Keep {
-		return nil //nolint:nilerr // The set at hand may still be judged by.
+		return nil // The set at hand may still be judged by.
 	}
 	return err
 }

@@ -146,20 +146,23 @@ func TestASetIsKeptAsLongAsItMayBe(t *testing.T) {
 	tests := map[string]struct {
 		fresh   time.Duration
 		refetch bool
+		ahead   bool
 		visits  []int // tokens of key two are judged at these seconds; the first visit is always at second 1, with key one
 		want    []string
 	}{
-		"a cached set does not know a new key":            {fresh: keep, visits: []int{5, 10}, want: []string{"key two", "key two"}},
-		"when its time is over the new one is fetched":    {fresh: keep, visits: []int{11}, want: []string{""}},
-		"it is fetched again when it is no longer fresh":  {fresh: 3 * time.Second, visits: []int{5}, want: []string{""}},
-		"it is never kept longer than was declared":       {fresh: time.Hour, visits: []int{11}, want: []string{""}},
-		"an unknown key is a reason to fetch, if wanted":  {fresh: keep, refetch: true, visits: []int{5}, want: []string{""}},
+		"a cached set does not know a new key":             {fresh: keep, visits: []int{5, 10}, want: []string{"key two", "key two"}},
+		"when its time is over the new one is fetched":     {fresh: keep, visits: []int{11}, want: []string{""}},
+		"it is fetched again when it is no longer fresh":   {fresh: 3 * time.Second, visits: []int{5}, want: []string{""}},
+		"it is never kept longer than was declared":        {fresh: time.Hour, visits: []int{11}, want: []string{""}},
+		"what is never fresh is fetched each time":         {visits: []int{5, 16, 22, 26}, want: []string{"", "", "", "fetch JWKS: away"}},
+		"it is fetched in time, if wanted":                 {fresh: 8 * time.Second, ahead: true, visits: []int{5}, want: []string{""}},
+		"an unknown key is a reason to fetch, if wanted":   {fresh: keep, refetch: true, visits: []int{5}, want: []string{""}},
 		"no longer fresh, it serves while none can be had": {fresh: 3 * time.Second, visits: []int{16, 22, 25, 26}, want: []string{"", "", "", "fetch JWKS: away"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := verifier.Verifier{Issuer: issuer, Audience: audience, Keep: keep, Refetch: test.refetch}
+			v := verifier.Verifier{Issuer: issuer, Audience: audience, Keep: keep, Refetch: test.refetch, Ahead: test.ahead}
 			v.Source = func(_ context.Context, now time.Time) ([]byte, time.Duration, error) {
 				switch {
 				case now.Before(at(4)):
@@ -189,7 +192,8 @@ func TestDiscoveryFollowsTheConfigurationToTheJWKS(t *testing.T) {
 	}{
 		"max-age says how long the set is fresh": {cacheControl: "public, max-age=7", fresh: 7 * time.Second},
 		"another issuer's configuration":         {configured: issuer, cacheControl: "max-age=7", want: "is that of"},
-		"no max-age":                             {cacheControl: "no-store", want: "has no max-age"},
+		"no-cache says that it never is":         {cacheControl: "no-cache"},
+		"nothing says how long it is fresh":      {cacheControl: "public", want: "does not say how long"},
 		"a max-age that is no number":            {cacheControl: "max-age=soon", want: "read max-age"},
 		"no JWKS":                                {jwksStatus: http.StatusNotFound, want: "404"},
 	}

@@ -35,14 +35,14 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	armoured := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	const token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.c2lnbmF0dXJl"
+	const compact = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.c2lnbmF0dXJl"
 	var members map[string]string
 	if err := json.Unmarshal(jwk, &members); err != nil {
 		t.Fatal(err)
 	}
 
 	var known leak.Watcher
-	known.Token(token)
+	known.Token(compact)
 	known.PEM(armoured)
 	if err := known.PrivateKeys([]byte(`{"keys":[{"key":` + string(jwk) + `}]}`)); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 		known, unknown []string
 	}{
 		"nothing":                  {text: "key one signs; " + string(public)},
-		"a token":                  {text: "Bearer " + token, known: []string{issued, "what looks like a token"}, unknown: []string{"what looks like a token"}},
+		"a token":                  {text: "Bearer " + compact, known: []string{issued, "what looks like a token"}, unknown: []string{"what looks like a token"}},
 		"the signature of a token": {text: "c2lnbmF0dXJl", known: []string{issued}},
 		"a private JWK": {
 			text: string(jwk), known: []string{stored, "what looks like a private JWK"}, unknown: []string{"what looks like a private JWK"},

@@ -8,11 +8,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Request is what an audit log says of a request for an object.
 type Request struct {
 	Verb, Group, Resource, Namespace, Name string
+	// At is when the API server received it.
+	At time.Time
 	// Code is the status of the answer (RFC 9110), and Message what it said if it was no success.
 	Code    int
 	Message string
@@ -50,7 +53,8 @@ type event struct {
 		Namespace   string `json:"namespace"`
 		Name        string `json:"name"`
 	} `json:"objectRef"`
-	ResponseStatus struct {
+	RequestReceivedTimestamp time.Time `json:"requestReceivedTimestamp"`
+	ResponseStatus           struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	} `json:"responseStatus"`
@@ -79,7 +83,7 @@ func Requests(log io.Reader, user string) ([]Request, error) {
 		}
 		request := Request{
 			Verb: e.Verb, Group: e.ObjectRef.APIGroup, Resource: e.ObjectRef.Resource, Namespace: e.ObjectRef.Namespace,
-			Name: e.ObjectRef.Name, Code: e.ResponseStatus.Code, Message: e.ResponseStatus.Message,
+			Name: e.ObjectRef.Name, At: e.RequestReceivedTimestamp, Code: e.ResponseStatus.Code, Message: e.ResponseStatus.Message,
 		}
 		if e.ObjectRef.Subresource != "" {
 			request.Resource += "/" + e.ObjectRef.Subresource

@@ -34,7 +34,7 @@ func rule(verbs, resources, names []string) rbacv1.PolicyRule {
 
 func TestARightIsUsedByTheRequestThatNeedsIt(t *testing.T) {
 	t.Parallel()
-	const secret = `{"resource":"secrets","namespace":"keyturn-system","name":"keyturn-webhook-cert"}`
+	const certificate = `{"resource":"secrets","namespace":"keyturn-system","name":"keyturn-webhook-cert"}`
 	everywhere := privilege.Rights([]rbacv1.PolicyRule{rule([]string{"get", "create"}, []string{"secrets"}, nil)}, "")
 	there := privilege.Rights([]rbacv1.PolicyRule{rule([]string{"create"}, []string{"secrets"}, nil)}, "keyturn-system")
 	named := privilege.Rights([]rbacv1.PolicyRule{rule([]string{"get"}, []string{"secrets"}, []string{"keyturn-webhook-cert"})}, "keyturn-system")
@@ -45,10 +45,10 @@ func TestARightIsUsedByTheRequestThatNeedsIt(t *testing.T) {
 	}{
 		"nobody has asked": {rights: named, want: []string{"get secrets keyturn-webhook-cert in namespace keyturn-system"}},
 		"somebody else has asked": {
-			rights: named, log: []string{line("admin", "get", secret, 200)},
+			rights: named, log: []string{line("admin", "get", certificate, 200)},
 			want: []string{"get secrets keyturn-webhook-cert in namespace keyturn-system"},
 		},
-		"it was asked for": {rights: named, log: []string{line(user, "get", secret, 200)}},
+		"it was asked for": {rights: named, log: []string{line(user, "get", certificate, 200)}},
 		"it was asked for in another namespace": {
 			rights: there, log: []string{line(user, "create", `{"resource":"secrets","namespace":"elsewhere"}`, 201)},
 			want: []string{"create secrets in namespace keyturn-system"},
@@ -58,14 +58,14 @@ func TestARightIsUsedByTheRequestThatNeedsIt(t *testing.T) {
 			want: []string{"get secrets keyturn-webhook-cert in namespace keyturn-system"},
 		},
 		"a narrower right was enough": {
-			rights: append(everywhere, named...), log: []string{line(user, "get", secret, 200), line(user, "create", secret, 201)},
+			rights: append(everywhere, named...), log: []string{line(user, "get", certificate, 200), line(user, "create", certificate, 201)},
 			want: []string{"get secrets in all namespaces"},
 		},
 		"a patch that makes its object needs create": {
-			rights: everywhere, log: []string{line(user, "patch", secret, 201), line(user, "get", `{"resource":"secrets","namespace":"a"}`, 200)},
+			rights: everywhere, log: []string{line(user, "patch", certificate, 201), line(user, "get", `{"resource":"secrets","namespace":"a"}`, 200)},
 		},
 		"a patch that changes its object does not": {
-			rights: there, log: []string{line(user, "patch", secret, 200)},
+			rights: there, log: []string{line(user, "patch", certificate, 200)},
 			want: []string{"create secrets in namespace keyturn-system"},
 		},
 		"a subresource is another resource": {

@@ -55,21 +55,28 @@ func (r Right) narrowness() int {
 func Rights(rules []rbacv1.PolicyRule, namespace string) []Right {
 	var rights []Right
 	for _, rule := range rules {
-		names := rule.ResourceNames
-		if len(names) == 0 {
-			names = []string{""}
-		}
 		for _, verb := range rule.Verbs {
 			for _, url := range rule.NonResourceURLs {
 				rights = append(rights, Right{Verb: verb, Resource: url})
 			}
 			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					for _, name := range names {
-						rights = append(rights, Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name})
-					}
-				}
+				rights = append(rights, onResources(rule, Right{Verb: verb, Group: group, Namespace: namespace})...)
 			}
+		}
+	}
+	return rights
+}
+
+// onResources are a right on each resource of a rule, by name if the rule has names.
+func onResources(rule rbacv1.PolicyRule, right Right) []Right {
+	names := rule.ResourceNames
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	var rights []Right
+	for _, right.Resource = range rule.Resources {
+		for _, right.Name = range names {
+			rights = append(rights, right)
 		}
 	}
 	return rights

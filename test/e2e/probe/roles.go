@@ -17,8 +17,12 @@ import (
 	"github.com/keyturn/keyturn/test/verifier"
 )
 
-// timeout bounds each request that a role makes.
-const timeout = 5 * time.Second
+const (
+	// timeout bounds each request that a role makes.
+	timeout = 5 * time.Second
+	// fetchTimeout bounds the requests that somebody waits for who presents a token. Another try may reach another replica.
+	fetchTimeout = time.Second
+)
 
 // roleServer is a role at work: what it serves, and what it does meanwhile.
 type roleServer struct {
@@ -32,6 +36,7 @@ type roleServer struct {
 func newServer(counts http.HandlerFunc) roleServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /counts", counts)
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	return roleServer{mux: mux, clock: clock.RealClock{}}
 }
 
@@ -64,7 +69,10 @@ func verify(flags *flag.FlagSet) func(context.Context) (roleServer, error) {
 			if err != nil {
 				return roleServer{}, err
 			}
-			verifiers = append(verifiers, &verifier.Verifier{Habit: "JWKS by discovery, cached for max-age", Source: verifier.Discovery(client, *issuer)})
+			client.Timeout = fetchTimeout
+			verifiers = append(verifiers, &verifier.Verifier{
+				Habit: "JWKS by discovery, asked for when half of max-age is over", Ahead: true, Source: verifier.Discovery(client, *issuer),
+			})
 		}
 		if len(verifiers) == 0 {
 			return roleServer{}, errors.New("neither -jwks nor -discover says where the JWKS is")
