@@ -14,6 +14,9 @@ import (
 	"github.com/keyturn/keyturn/internal/kube"
 )
 
+// mostSecrets is how many Secrets of a Pod are judged: each may be a call to the API server, within the time of one review.
+const mostSecrets = 64
+
 // pods judges the tokens that new Pods mount, in namespaces that ask for it.
 type pods struct{ *world }
 
@@ -29,6 +32,10 @@ func (h *pods) ValidateCreate(ctx context.Context, pod *corev1.Pod) (admission.W
 	for _, use := range secretsOf(pod) {
 		if use.name == "" || judged[use.name] {
 			continue
+		}
+		if len(judged) == mostSecrets {
+			warnings = append(warnings, fmt.Sprintf("%s: Secret %s and those after it are not judged: at most %d of a Pod are", use.path, use.name, mostSecrets))
+			break
 		}
 		judged[use.name] = true
 		wrong, err := h.judgeSecret(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: use.name})

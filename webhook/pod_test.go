@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -105,6 +106,21 @@ func TestPods(t *testing.T) {
 	}
 	soft := serve(t, cluster(append(seen, lenient("shop"))...), cluster(live...))
 	soft.check(request{path: webhook.PathPod, new: mounting("stale", "good", "copy")}, "", expired, "the token in Secret copy expired")
+}
+
+// Whoever creates Pods must not have the operator ask the API server for thousands of Secrets.
+func TestPodsOfManySecretsAreJudgedByTheFirst(t *testing.T) {
+	key := signingKey("bank", "main")
+	keys := newRing(t, key)
+	stale := ours(tokenSecret("shop", "stale", keys.sign(t, key.Spec.Issuer, -time.Hour)))
+	c := cluster(key, keys.secret, stale, namespace("shop", nil))
+	var names []string
+	for i := range 63 {
+		names = append(names, fmt.Sprintf("s%d", i))
+	}
+	serve(t, c, c).check(request{path: webhook.PathPod, new: mounting(append(names, "stale")...)}, "the token in Secret stale expired")
+	serve(t, c, c).check(request{path: webhook.PathPod, new: mounting(append(names, "s63", "stale")...)}, "",
+		"spec.volumes[64].secret.secretName: Secret stale and those after it are not judged: at most 64 of a Pod are")
 }
 
 func TestPodsStartWhereASecretCannotBeRead(t *testing.T) {
