@@ -3,14 +3,18 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/keyturn/keyturn/test/e2e/party"
 )
 
 // What somebody writes over in the certificate's Secret, or in the ConfigMap of its CA, comes back; a replica takes
@@ -18,6 +22,7 @@ import (
 func theCertificateIsReplacedWithoutAFailedCall(t *testing.T, c *cluster) {
 	restarts := c.operatorRestarts(t)
 	stop := c.callAdmission(t, samplesNamespace, time.Hour)
+	verifier := c.callJWKS(t)
 	secret := get(t, c, operatorNamespace, "keyturn-webhook-cert", &corev1.Secret{})
 	was := secret.Data[corev1.TLSCertKey]
 	damaged := []byte("damaged")
@@ -35,6 +40,14 @@ func theCertificateIsReplacedWithoutAFailedCall(t *testing.T, c *cluster) {
 			eventually(t, pod.Name+" serves it", func() error { return serves(t, net.JoinHostPort(pod.Status.PodIP, port), is) })
 		}
 	}
+	const more = 20
+	before := verifier.Seen().OK
+	eventually(t, "verifiers go on", func() error {
+		if got := verifier.Seen().OK - before; got < more {
+			return fmt.Errorf("they have fetched %d times, want %d", got, more)
+		}
+		return nil
+	})
 	published := get(t, c, operatorNamespace, authority, &corev1.ConfigMap{})
 	trusted := published.Data["ca.crt"]
 	c.update(t, published, func() { published.Data["ca.crt"] = "somebody else's" })
@@ -48,10 +61,32 @@ func theCertificateIsReplacedWithoutAFailedCall(t *testing.T, c *cluster) {
 	if len(refusals) > 0 || admitted == 0 {
 		t.Errorf("%d admission calls were answered and %d failed: %v", admitted, len(refusals), refusals)
 	}
-	if more := c.operatorRestarts(t) - restarts; more != 0 {
-		t.Errorf("replicas were started again %d times", more)
+	fetched := verifier.Seen()
+	if fetched.Failures() > 0 {
+		t.Errorf("JWKS requests failed: %v", fetched.Failed)
 	}
-	c.report.saw(t, "certificate replaced", "%d admission calls meanwhile, %d failed; no replica started again", admitted, len(refusals))
+	if again := c.operatorRestarts(t) - restarts; again != 0 {
+		t.Errorf("replicas were started again %d times", again)
+	}
+	c.report.saw(t, "certificate replaced", "%d admission calls and %d JWKS requests by new connections meanwhile, 0 lost; no replica started again",
+		admitted, fetched.OK)
+}
+
+// callJWKS has somebody who trusts the published CA, and nobody else, fetch a JWKS by a new connection each time until the test
+// ends.
+func (c *cluster) callJWKS(t *testing.T) *party.Caller {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(get(t, c, operatorNamespace, authority, &corev1.ConfigMap{}).Data["ca.crt"])) {
+		t.Fatal("the published CA is no certificate")
+	}
+	address := get(t, c, operatorNamespace, "keyturn", &corev1.Service{}).Spec.ClusterIP
+	client := &http.Client{Timeout: requestTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "keyturn." + operatorNamespace + ".svc", MinVersion: tls.VersionTLS12},
+	}}
+	caller := &party.Caller{URL: "https://" + address + "/" + samplesNamespace + "/orders/jwks.json", Clients: []*http.Client{client}}
+	c.repeat(t, caller.Call)
+	return caller
 }
 
 // serves says whether a server has that certificate, of which it need not be said who vouches for it.

@@ -128,30 +128,46 @@ func (c *cluster) rollOut(t *testing.T, do ...string) {
 // callAdmission asks the webhook of ServiceTokens over and over until stop is called, which returns what came of it.
 func (c *cluster) callAdmission(t *testing.T, namespace string, life time.Duration) (stop func() (admitted int, refusals []error)) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
 	var admitted int
 	var refusals []error
+	end := c.repeat(t, func(ctx context.Context) {
+		switch err := c.admit(ctx, namespace, life); {
+		case ctx.Err() != nil:
+		case err != nil:
+			refusals = append(refusals, err)
+		default:
+			admitted++
+		}
+	})
+	return func() (int, []error) {
+		end()
+		return admitted, refusals
+	}
+}
+
+// repeat does something ten times a second until end is called or the test ends.
+func (c *cluster) repeat(t *testing.T, do func(context.Context)) (end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		ticker := c.clock.NewTicker(100 * time.Millisecond)
 		defer ticker.Stop()
 		for ctx.Err() == nil {
-			switch err := c.admit(ctx, namespace, life); {
-			case ctx.Err() != nil:
-			case err != nil:
-				refusals = append(refusals, err)
-			default:
-				admitted++
+			do(ctx)
+			select {
+			case <-ticker.C():
+			case <-ctx.Done():
 			}
-			<-ticker.C()
 		}
 	}()
-	return func() (int, []error) {
+	end = func() {
 		cancel()
 		<-ended
-		return admitted, refusals
 	}
+	t.Cleanup(end)
+	return end
 }
 
 // A replica that cannot reach the API server any more gets no requests, until it can.

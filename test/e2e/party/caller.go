@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 )
@@ -28,6 +29,13 @@ func (c *Caller) Call(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.count(err)
+}
+
+// Seen is what was seen until now.
+func (c *Caller) Seen() Tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Tally{OK: c.counts.OK, Failed: maps.Clone(c.counts.Failed)}
 }
 
 // Counts tells what was seen.
