@@ -25,7 +25,7 @@ func (s state) write(path string) error {
 	return writeFile(path, content)
 }
 
-var errNotUp = errors.New("no cluster is up: `make cluster-up` starts one")
+var errNotUp = errors.New("no cluster of this folder is up: `make cluster-up` starts one")
 
 // find returns the plan of the cluster that is up.
 func find(ctx context.Context, options Options) (plan, error) {
