@@ -28,7 +28,10 @@ type ServiceToken struct {
 	// +required
 	Spec ServiceTokenSpec `json:"spec,omitzero"`
 	// status says what the token in the Secret is. It never holds the token.
+	// Tools that wait take an object without any status for one that is as it
+	// shall be, so there is one from the first moment.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status ServiceTokenStatus `json:"status,omitzero"`
 }
 
@@ -241,9 +244,10 @@ type ServiceTokenStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of;
+	// -1 until the operator has seen the object.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// keyID is the "kid" of the key that signed the token.

@@ -38,7 +38,10 @@ type SigningKey struct {
 	Spec SigningKeySpec `json:"spec,omitzero"`
 	// status says which keys are in the ring and when the next change is due. It
 	// is derived from the ring Secret.
+	// Tools that wait take an object without any status for one that is as it
+	// shall be, so there is one from the first moment.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status SigningKeyStatus `json:"status,omitzero"`
 }
 
@@ -346,9 +349,10 @@ type SigningKeyStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of;
+	// -1 until the operator has seen the object.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// ringGeneration counts the changes of the ring. A ring Secret with a lower

@@ -11,6 +11,9 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
+// unseen is a generation that no object has: tools that wait take one without any status for one that is as it shall be.
+const unseen = -1
+
 func lasting(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 
 func TestSigningKeyDefaults(t *testing.T) {
@@ -64,6 +67,9 @@ func TestSigningKeyDefaults(t *testing.T) {
 			if diff := cmp.Diff(test.want, key.Spec); diff != "" {
 				t.Errorf("spec (-want +got):\n%s", diff)
 			}
+			if got := key.Status.ObservedGeneration; got != unseen {
+				t.Errorf("status.observedGeneration is %d before the operator has seen it, want %d", got, unseen)
+			}
 		})
 	}
 }
@@ -86,6 +92,9 @@ func TestServiceTokenDefaults(t *testing.T) {
 	want.Duration = lasting(time.Hour)
 	if diff := cmp.Diff(want, token.Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	if got := token.Status.ObservedGeneration; got != unseen {
+		t.Errorf("status.observedGeneration is %d before the operator has seen it, want %d", got, unseen)
 	}
 }
 

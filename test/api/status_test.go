@@ -38,11 +38,11 @@ func commonStatusBounds() bounds {
 		}
 	}
 	return bounds{
-		"an empty status":           statusBound("status", "in body should have at least 1 properties", map[string]any{}, map[string]any{"observedGeneration": int64(1)}),
-		"an empty conditions list":  statusBound(conditions, "conditions in body should have at least 1 items", []any{}, list(1, condition)),
-		"nine conditions":           statusBound(conditions, "status.conditions: Too many: 9: must have at most 8 items", list(9, condition), list(8, condition)),
-		"one condition twice":       statusBound(conditions, "status.conditions[1]: Duplicate value", []any{condition(0), condition(0)}, list(2, condition)),
-		"a generation before first": statusBound("status.observedGeneration", "observedGeneration in body should be greater than or equal to 1", int64(0), int64(1)),
+		"an empty status":          statusBound("status", "in body should have at least 1 properties", map[string]any{}, map[string]any{"observedGeneration": int64(1)}),
+		"an empty conditions list": statusBound(conditions, "conditions in body should have at least 1 items", []any{}, list(1, condition)),
+		"nine conditions":          statusBound(conditions, "status.conditions: Too many: 9: must have at most 8 items", list(9, condition), list(8, condition)),
+		"one condition twice":      statusBound(conditions, "status.conditions[1]: Duplicate value", []any{condition(0), condition(0)}, list(2, condition)),
+		"a generation before none": statusBound("status.observedGeneration", "observedGeneration in body should be greater than or equal to -1", int64(-2), int64(-1)),
 	}
 }
 

@@ -150,6 +150,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.keyturn.keyturn.api.v1alpha1.ServiceTokenStatus
+      default:
+        observedGeneration: -1
 - name: com.github.keyturn.keyturn.api.v1alpha1.ServiceTokenSpec
   map:
     fields:
@@ -238,6 +240,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.keyturn.keyturn.api.v1alpha1.SigningKeyStatus
+      default:
+        observedGeneration: -1
 - name: com.github.keyturn.keyturn.api.v1alpha1.SigningKeyReference
   map:
     fields:

@@ -23,6 +23,8 @@ type ServiceTokenApplyConfiguration struct {
 	// spec says what the token shall say and where it is kept.
 	Spec *ServiceTokenSpecApplyConfiguration `json:"spec,omitempty"`
 	// status says what the token in the Secret is. It never holds the token.
+	// Tools that wait take an object without any status for one that is as it
+	// shall be, so there is one from the first moment.
 	Status *ServiceTokenStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -16,7 +16,8 @@ type ServiceTokenStatusApplyConfiguration struct {
 	// conditions hold Ready: the Secret holds a token that verifies now and says
 	// what the spec asks for.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of;
+	// -1 until the operator has seen the object.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// keyID is the "kid" of the key that signed the token.
 	KeyID *string `json:"keyID,omitempty"`

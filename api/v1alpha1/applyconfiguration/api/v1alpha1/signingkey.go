@@ -32,6 +32,8 @@ type SigningKeyApplyConfiguration struct {
 	Spec *SigningKeySpecApplyConfiguration `json:"spec,omitempty"`
 	// status says which keys are in the ring and when the next change is due. It
 	// is derived from the ring Secret.
+	// Tools that wait take an object without any status for one that is as it
+	// shall be, so there is one from the first moment.
 	Status *SigningKeyStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -16,7 +16,8 @@ type SigningKeyStatusApplyConfiguration struct {
 	// Propagated (every copy of the JWKS holds the keys of the ring) and
 	// RingIntact (the ring Secret was not lost). All are True when all is well.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of;
+	// -1 until the operator has seen the object.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// ringGeneration counts the changes of the ring. A ring Secret with a lower
 	// one was restored from an older copy.
