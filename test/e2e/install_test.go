@@ -104,9 +104,10 @@ func (c *cluster) removeAll(t *testing.T, way int) {
 	t.Helper()
 	c.guide(t, removeObjects, 1)
 	eventually(t, "Secrets and ConfigMaps go with their objects", func() error { return c.nothingManaged(t) })
+	// Before the namespaces, with which go the rights that an operator may have in them.
+	c.removeOperator(t, way)
 	c.kubectl(t, append([]string{"delete", "namespace", "--ignore-not-found", operatorTimeout}, c.namespaces...)...)
 	c.namespaces = nil
-	c.removeOperator(t, way)
 	c.guide(t, removeTheKinds, 1)
 	c.kubectl(t, "delete", "namespace", operatorNamespace, "--ignore-not-found", operatorTimeout)
 	if left := c.leftovers(t); len(left) > 0 {
