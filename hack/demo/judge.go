@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-jose/go-jose/v4/jwt"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -17,13 +16,8 @@ func (o *observer) seeToken(secret *corev1.Secret) {
 	if compact == "" {
 		return
 	}
-	parsed, err := verifier.Parse(compact)
+	keyID, claims, err := verifier.Read(compact)
 	if err != nil {
-		o.fail(secret.Name, err)
-		return
-	}
-	var claims jwt.Claims
-	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
 		o.fail(secret.Name, err)
 		return
 	}
@@ -32,7 +26,7 @@ func (o *observer) seeToken(secret *corev1.Secret) {
 	}
 	o.tokens[claims.ID] = live{compact: compact, issuer: claims.Issuer, expires: claims.Expiry.Time()}
 	o.total.tokens++
-	o.say("token", "%-9s %.8s signed by %.8s, lives for %s", secret.Name, claims.ID, parsed.Headers[0].KeyID,
+	o.say("token", "%-9s %.8s signed by %.8s, lives for %s", secret.Name, claims.ID, keyID,
 		claims.Expiry.Time().Sub(claims.IssuedAt.Time()))
 }
 

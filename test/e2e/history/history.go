@@ -11,7 +11,6 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/test/verifier"
@@ -42,13 +41,9 @@ type set struct {
 
 // Token notes a token that a Secret holds.
 func (h *History) Token(now time.Time, compact string) error {
-	parsed, err := verifier.Parse(compact)
+	keyID, claims, err := verifier.Read(compact)
 	if err != nil {
 		return err
-	}
-	var claims jwt.Claims
-	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
-		return fmt.Errorf("read claims: %w", err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,7 +51,7 @@ func (h *History) Token(now time.Time, compact string) error {
 		h.tokens = map[string]*token{}
 	}
 	if h.tokens[claims.ID] == nil {
-		h.tokens[claims.ID] = &token{key: parsed.Headers[0].KeyID, issuer: claims.Issuer, seen: now, expires: claims.Expiry.Time()}
+		h.tokens[claims.ID] = &token{key: keyID, issuer: claims.Issuer, seen: now, expires: claims.Expiry.Time()}
 	}
 	return nil
 }

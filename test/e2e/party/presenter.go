@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-jose/go-jose/v4/jwt"
-
 	"github.com/keyturn/keyturn/test/verifier"
 )
 
@@ -84,13 +82,9 @@ func (p *Presenter) present(ctx context.Context, now time.Time) error {
 
 // see notes which token the file holds, and for how long it lives yet.
 func (p *Presenter) see(compact string, now time.Time) error {
-	parsed, err := verifier.Parse(compact)
+	keyID, claims, err := verifier.Read(compact)
 	if err != nil {
 		return err
-	}
-	var claims jwt.Claims
-	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
-		return fmt.Errorf("read claims: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +95,7 @@ func (p *Presenter) see(compact string, now time.Time) error {
 	if len(p.tokens) == 0 || left < p.counts.LeastLife {
 		p.counts.LeastLife = left
 	}
-	p.tokens[claims.ID], p.keys[parsed.Headers[0].KeyID] = true, true
+	p.tokens[claims.ID], p.keys[keyID] = true, true
 	p.counts.Tokens, p.counts.Keys = len(p.tokens), len(p.keys)
 	return nil
 }
