@@ -2,7 +2,7 @@ package v1alpha1
 
 // Condition types. All follow kstatus: an object is healthy when Ready is True and observedGeneration is current.
 const (
-	// ConditionReady is on both kinds, always present once the object was seen, True when all is well.
+	// ConditionReady is on every kind, always present once the object was seen, True when all is well.
 	// SigningKey: a key can sign, and its JWKS is where the spec wants it. ServiceToken: the Secret holds a token that
 	// verifies now and says what the spec asks for.
 	ConditionReady = "Ready"
@@ -72,6 +72,30 @@ const (
 	ReasonWithdrawn = "Withdrawn"
 )
 
+// Reasons of conditions and events on TokenClient, TokenRevocation and TokenPolicy; those above are used too.
+const (
+	// ReasonServing says, on TokenClient, that the client can ask for tokens.
+	ReasonServing = "Serving"
+	// ReasonEndpointMissing says, on TokenClient, that the operator serves no token endpoint for this issuer; run it with an
+	// HTTPS server and an external URL.
+	ReasonEndpointMissing = "EndpointMissing"
+	// ReasonTokenStoreMissing says, on TokenClient, that RefreshToken is granted and the operator has no token store; run it
+	// with --token-store, or take RefreshToken out of spec.grantTypes.
+	ReasonTokenStoreMissing = "TokenStoreMissing"
+	// ReasonSecretInvalid says, on TokenClient, that the Secret of the client's own making cannot be used; the message says why.
+	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonClientSecretGenerated is the event of a client secret made, or made anew.
+	ReasonClientSecretGenerated = "ClientSecretGenerated"
+	// ReasonRefreshTokenReused is the event of a refresh token that was used twice: it, and all that came from it, is revoked.
+	ReasonRefreshTokenReused = "RefreshTokenReused"
+	// ReasonRevoked says, on TokenRevocation, that the tokens it means are taken back; also the event.
+	ReasonRevoked = "Revoked"
+	// ReasonKeysAtHand says, on TokenPolicy, that the keys of every issuer are at hand.
+	ReasonKeysAtHand = "KeysAtHand"
+	// ReasonKeysUnavailable says, on TokenPolicy, that the keys of an issuer are not at hand; the message names it and says why.
+	ReasonKeysUnavailable = "KeysUnavailable"
+)
+
 // Labels, annotations and Secret types that Keyturn sets or obeys.
 const (
 	// LabelManagedBy marks every object Keyturn writes; its value is ManagedBy. Caches select by it.
@@ -82,6 +106,8 @@ const (
 	LabelSigningKey = "keyturn.dev/signing-key"
 	// LabelSigningKeyNamespace names that SigningKey's namespace, on JWKS copies.
 	LabelSigningKeyNamespace = "keyturn.dev/signing-key-namespace"
+	// LabelTokenClient names the TokenClient a Secret belongs to.
+	LabelTokenClient = "keyturn.dev/token-client"
 	// LabelToken, on any Secret, asks admission to check the token it holds. Secrets of SecretTypeToken are always checked.
 	LabelToken = "keyturn.dev/token"
 	// LabelVerifyPods with the value "enabled", on a Namespace, refuses pods that mount an expired or revoked token.
@@ -100,10 +126,20 @@ const (
 	SecretTypeSigningKey = "keyturn.dev/signing-key"
 	// SecretTypeToken is the type of Secrets that hold a token.
 	SecretTypeToken = "keyturn.dev/token"
+	// SecretTypeClientSecret is the type of Secrets that hold the secret of a TokenClient.
+	SecretTypeClientSecret = "keyturn.dev/client-secret"
+	// SecretKeyClientID, SecretKeyClientSecret, SecretKeyPreviousClientSecret and SecretKeyTokenEndpoint are the keys of such a
+	// Secret.
+	SecretKeyClientID             = "client-id"
+	SecretKeyClientSecret         = "client-secret"
+	SecretKeyPreviousClientSecret = "previous-client-secret"
+	SecretKeyTokenEndpoint        = "token-endpoint"
 	// SecretKeyToken is the key of a Secret under which the compact token stands.
 	SecretKeyToken = "token"
 	// ConfigMapKeyJWKS is the key of a ConfigMap under which the JWK Set stands.
 	ConfigMapKeyJWKS = "jwks.json"
+	// ConfigMapKeyRevocations is the key of a ConfigMap under which the deny list stands.
+	ConfigMapKeyRevocations = "revocations.json"
 	// ConfigMapKeyIssuer is the key of a ConfigMap under which the issuer stands.
 	ConfigMapKeyIssuer = "issuer"
 )

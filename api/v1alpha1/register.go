@@ -25,6 +25,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&SigningKey{}, &SigningKeyList{},
 		&ServiceToken{}, &ServiceTokenList{},
+		&TokenClient{}, &TokenClientList{},
+		&TokenRevocation{}, &TokenRevocationList{},
+		&TokenPolicy{}, &TokenPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

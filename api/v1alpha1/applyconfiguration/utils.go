@@ -18,14 +18,34 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=keyturn.dev, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("AllowedNamespaces"):
 		return &apiv1alpha1.AllowedNamespacesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimExpression"):
+		return &apiv1alpha1.ClaimExpressionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimHeader"):
+		return &apiv1alpha1.ClaimHeaderApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClientAuthentication"):
+		return &apiv1alpha1.ClientAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClientSecretAuthentication"):
+		return &apiv1alpha1.ClientSecretAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExternalIssuer"):
+		return &apiv1alpha1.ExternalIssuerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("JWKSSpec"):
 		return &apiv1alpha1.JWKSSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyStatus"):
 		return &apiv1alpha1.KeyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PolicyIssuer"):
+		return &apiv1alpha1.PolicyIssuerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PrivateKeyJWTAuthentication"):
+		return &apiv1alpha1.PrivateKeyJWTAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RefreshTokenSpec"):
+		return &apiv1alpha1.RefreshTokenSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RequestRule"):
+		return &apiv1alpha1.RequestRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RotationSpec"):
 		return &apiv1alpha1.RotationSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretTemplate"):
 		return &apiv1alpha1.SecretTemplateApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServiceAccountAuthentication"):
+		return &apiv1alpha1.ServiceAccountAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ServiceToken"):
 		return &apiv1alpha1.ServiceTokenApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ServiceTokenSpec"):
@@ -40,6 +60,24 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SigningKeySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SigningKeyStatus"):
 		return &apiv1alpha1.SigningKeyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenClient"):
+		return &apiv1alpha1.TokenClientApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenClientSpec"):
+		return &apiv1alpha1.TokenClientSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenClientStatus"):
+		return &apiv1alpha1.TokenClientStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenPolicy"):
+		return &apiv1alpha1.TokenPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenPolicySpec"):
+		return &apiv1alpha1.TokenPolicySpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenPolicyStatus"):
+		return &apiv1alpha1.TokenPolicyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocation"):
+		return &apiv1alpha1.TokenRevocationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocationSpec"):
+		return &apiv1alpha1.TokenRevocationSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocationStatus"):
+		return &apiv1alpha1.TokenRevocationStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TokenRule"):
 		return &apiv1alpha1.TokenRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TokensSpec"):

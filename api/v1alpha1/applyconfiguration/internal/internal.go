@@ -39,6 +39,76 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.Audience
   scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.ClaimExpression
+  map:
+    fields:
+    - name: expression
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.ClaimHeader
+  map:
+    fields:
+    - name: claim
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.ClientAuthentication
+  map:
+    fields:
+    - name: clientSecret
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.ClientSecretAuthentication
+    - name: privateKeyJWT
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.PrivateKeyJWTAuthentication
+    - name: serviceAccounts
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.ServiceAccountAuthentication
+- name: com.github.keyturn.keyturn.api.v1alpha1.ClientSecretAuthentication
+  map:
+    fields:
+    - name: overlapDuration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 24h
+    - name: secretName
+      type:
+        scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.DenyListMode
+  scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.ExternalIssuer
+  map:
+    fields:
+    - name: algorithms
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.Algorithm
+          elementRelationship: associative
+    - name: caBundle
+      type:
+        scalar: string
+    - name: cacheDuration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 1h
+    - name: issuer
+      type:
+        scalar: string
+    - name: jwksURL
+      type:
+        scalar: string
+    - name: maxStale
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 1h
+- name: com.github.keyturn.keyturn.api.v1alpha1.GrantType
+  scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.JWKSSpec
   map:
     fields:
@@ -93,8 +163,49 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.NamespaceScope
   scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.PolicyIssuer
+  map:
+    fields:
+    - name: external
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.ExternalIssuer
+    - name: signingKeyRef
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.SigningKeyReference
+- name: com.github.keyturn.keyturn.api.v1alpha1.PrivateKeyJWTAuthentication
+  map:
+    fields:
+    - name: caBundle
+      type:
+        scalar: string
+    - name: jwks
+      type:
+        scalar: string
+    - name: jwksURL
+      type:
+        scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.Profile
   scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.RefreshTokenSpec
+  map:
+    fields:
+    - name: absoluteDuration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 720h
+    - name: idleDuration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 24h
+- name: com.github.keyturn.keyturn.api.v1alpha1.RequestRule
+  map:
+    fields:
+    - name: expression
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.RotationSpec
   map:
     fields:
@@ -114,6 +225,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
       default: 1h
+- name: com.github.keyturn.keyturn.api.v1alpha1.Scope
+  scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.SecretTemplate
   map:
     fields:
@@ -132,6 +245,20 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             namedType: com.github.keyturn.keyturn.api.v1alpha1.LabelValue
+- name: com.github.keyturn.keyturn.api.v1alpha1.ServiceAccountAuthentication
+  map:
+    fields:
+    - name: names
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.ServiceAccountName
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.keyturn.keyturn.api.v1alpha1.ServiceAccountName
+  scalar: string
 - name: com.github.keyturn.keyturn.api.v1alpha1.ServiceToken
   map:
     fields:
@@ -318,6 +445,237 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
 - name: com.github.keyturn.keyturn.api.v1alpha1.TemplateText
   scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenClient
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenClientSpec
+    - name: status
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenClientStatus
+      default:
+        observedGeneration: -1
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenClientSpec
+  map:
+    fields:
+    - name: accessTokenDuration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 10m
+    - name: audiences
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.Audience
+          elementRelationship: associative
+    - name: authentication
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.ClientAuthentication
+    - name: claims
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.ClaimExpression
+          elementRelationship: associative
+          keys:
+          - name
+    - name: grantTypes
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.GrantType
+          elementRelationship: associative
+      default:
+      - ClientCredentials
+    - name: refreshToken
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.RefreshTokenSpec
+    - name: scopes
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.Scope
+          elementRelationship: associative
+    - name: signingKeyRef
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.SigningKeyReference
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenClientStatus
+  map:
+    fields:
+    - name: clientID
+      type:
+        scalar: string
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: previousSecretExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: secretName
+      type:
+        scalar: string
+    - name: tokenEndpoint
+      type:
+        scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenPolicy
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenPolicySpec
+    - name: status
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenPolicyStatus
+      default:
+        observedGeneration: -1
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenPolicySpec
+  map:
+    fields:
+    - name: audiences
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.Audience
+          elementRelationship: associative
+    - name: clockSkew
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 0s
+    - name: denyList
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.DenyListMode
+      default: Enabled
+    - name: headers
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.ClaimHeader
+          elementRelationship: associative
+          keys:
+          - name
+    - name: issuers
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.PolicyIssuer
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.RequestRule
+          elementRelationship: atomic
+    - name: scopes
+      type:
+        list:
+          elementType:
+            namedType: com.github.keyturn.keyturn.api.v1alpha1.Scope
+          elementRelationship: associative
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenPolicyStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenRevocation
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenRevocationSpec
+    - name: status
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.TokenRevocationStatus
+      default:
+        observedGeneration: -1
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenRevocationSpec
+  map:
+    fields:
+    - name: clientID
+      type:
+        scalar: string
+    - name: issuedBefore
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: keyID
+      type:
+        namedType: com.github.keyturn.keyturn.api.v1alpha1.KeyID
+    - name: reason
+      type:
+        scalar: string
+    - name: signingKeyName
+      type:
+        scalar: string
+    - name: subject
+      type:
+        scalar: string
+    - name: tokenID
+      type:
+        scalar: string
+- name: com.github.keyturn.keyturn.api.v1alpha1.TokenRevocationStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: expiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: issuedBefore
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
 - name: com.github.keyturn.keyturn.api.v1alpha1.TokenRule
   map:
     fields:
