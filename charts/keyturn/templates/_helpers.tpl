@@ -24,6 +24,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- with .Values.watchNamespaces }}{{ $args = append $args (printf "--watch-namespaces=%s" (join "," .)) }}{{ end -}}
 {{- if eq .Values.webhook.certificate "cert-manager" }}{{ $args = append $args "--webhook-certificate=external" }}{{ end -}}
 {{- if .Values.https.tlsSecretName }}{{ $args = concat $args (list "--tls-cert-file=/tls/tls.crt" "--tls-key-file=/tls/tls.key") }}{{ end -}}
+{{- if eq .Values.tokenStore.type "sqlite" }}{{ $args = append $args "--token-store=sqlite:///var/lib/keyturn/tokens.db" }}{{ end -}}
+{{- if eq .Values.tokenStore.type "postgres" }}{{ $args = append $args "--token-store-file=/token-store/url" }}{{ end -}}
+{{- if .Values.extAuthz.enabled }}{{ $args = append $args "--ext-authz-bind-address=:9444" }}{{ end -}}
 {{- if ne .Values.logLevel "info" }}{{ $args = append $args (printf "--zap-log-level=%s" .Values.logLevel) }}{{ end -}}
 {{- concat $args .Values.extraArgs | toYaml -}}
 {{- end -}}

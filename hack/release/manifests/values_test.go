@@ -42,6 +42,46 @@ func TestValuesShowInTheManifests(t *testing.T) {
 			want: "[--external-url=https://keys.example.com, '--watch-namespaces=a,b', --zap-log-level=debug, --workers=16]",
 		},
 		"without values there are no flags": {object: deployment, path: append(container, "args")},
+		"refresh tokens are kept in a database that a Secret tells of": {
+			values: "tokenStore: {type: postgres, postgres: {secretName: database}}",
+			object: deployment, path: append(container, "args"), want: "[--token-store-file=/token-store/url]",
+		},
+		"the Secret with the database's URL is mounted": {
+			values: "tokenStore: {type: postgres, postgres: {secretName: database}}",
+			object: deployment, path: append(pod, "volumes"),
+			want: "[{name: token-store, secret: {secretName: database, items: [{key: url, path: url}]}}]",
+		},
+		"refresh tokens are kept in a file of a volume": {
+			values: "{replicaCount: 1, tokenStore: {type: sqlite}}",
+			object: deployment, path: append(container, "args"), want: "['--token-store=sqlite:///var/lib/keyturn/tokens.db']",
+		},
+		"that volume is claimed": {
+			values: "{replicaCount: 1, tokenStore: {type: sqlite, sqlite: {size: 2Gi, storageClassName: fast}}}",
+			object: claim, path: []any{"spec"},
+			want: "{accessModes: [ReadWriteOnce], storageClassName: fast, resources: {requests: {storage: 2Gi}}}",
+		},
+		"a claim that there is already is not made": {
+			values: "{replicaCount: 1, tokenStore: {type: sqlite, sqlite: {existingClaim: mine}}}",
+			object: claim,
+		},
+		"a claim that there is already is mounted": {
+			values: "{replicaCount: 1, tokenStore: {type: sqlite, sqlite: {existingClaim: mine}}}",
+			object: deployment, path: append(pod, "volumes"),
+			want: "[{name: token-store, persistentVolumeClaim: {claimName: mine}}]",
+		},
+		"a file has one replica at a time": {
+			values: "{replicaCount: 1, tokenStore: {type: sqlite}}",
+			object: deployment, path: []any{"spec", "strategy"}, want: "{type: Recreate}",
+		},
+		"Envoy is answered at a port of its own": {
+			values: "extAuthz: {enabled: true}",
+			object: deployment, path: append(container, "args"), want: "['--ext-authz-bind-address=:9444']",
+		},
+		"Envoy's port is in the Service": {
+			values: "extAuthz: {enabled: true}",
+			object: "Service " + namespace + "/keyturn", path: []any{"spec", "ports", 1},
+			want: "{name: ext-authz, port: 9444, targetPort: ext-authz, appProtocol: grpc}",
+		},
 		"an affinity replaces the preference for different nodes": {
 			values: "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}",
 			object: deployment, path: append(pod, "affinity"),
@@ -188,6 +228,7 @@ func TestValuesShowInTheManifests(t *testing.T) {
 
 const (
 	deployment = "Deployment " + namespace + "/keyturn"
+	claim      = "PersistentVolumeClaim " + namespace + "/keyturn-tokens"
 	webhooks   = "ValidatingWebhookConfiguration /keyturn"
 	protection = "ValidatingAdmissionPolicy /keyturn-crds"
 )
@@ -210,6 +251,9 @@ func TestSchemaRefuses(t *testing.T) {
 		"a failure policy that there is not":   {"webhook: {failurePolicy: {pod: Warn}}", "/webhook/failurePolicy/pod"},
 		"a certificate from nowhere":           {"webhook: {certificate: self}", "/webhook/certificate"},
 		"a budget above everything":            {"podDisruptionBudget: {maxUnavailable: '120%'}", "/podDisruptionBudget/maxUnavailable"},
+		"a token store that there is not":      {"tokenStore: {type: mysql}", "/tokenStore/type"},
+		"a file for two replicas":              {"tokenStore: {type: sqlite}", "replicaCount is 2: set replicaCount to 1"},
+		"a database nobody tells of":           {"tokenStore: {type: postgres}", "tokenStore.postgres.secretName is empty"},
 		"an annotation that is no text":        {"podAnnotations: {scrape: true}", "/podAnnotations/scrape"},
 		"a pull secret without a name":         {"imagePullSecrets: [registry]", "/imagePullSecrets/0"},
 		"a kind of affinity that there is not": {"affinity: {podAffinities: {}}", "additional properties 'podAffinities' not allowed"},
