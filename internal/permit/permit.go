@@ -1,4 +1,5 @@
-// Package permit says whether a SigningKey's policy allows a ServiceToken. Admission and the controller ask it alike.
+// Package permit says whether a SigningKey's policy allows a token: that of a ServiceToken, or one that a TokenClient asks
+// for. Admission, controllers and the token service ask it alike.
 package permit
 
 import (
@@ -77,32 +78,52 @@ func (c *Checker) Check(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1
 		}
 		return request, refused
 	}
-	refused = append(refused, checkDuration(key, t)...)
-	refused = append(refused, checkNamespace(key, ns)...)
-	rules, err := c.rules.Compile(key.Spec.Tokens.Rules)
-	if err != nil {
-		return request, append(refused, field.Forbidden(field.NewPath("spec", "signingKeyRef"),
-			fmt.Sprintf("SigningKey %s/%s: spec.tokens.rules: %v", key.Namespace, key.Name, err)))
-	}
-	if !rules.SpeakOfSubject() {
-		refused = append(refused, checkSubject(key, t)...)
-	}
-	if refused = append(refused, checkSize(request, now)...); len(refused) > 0 {
-		return request, refused
-	}
-	if err := rules.Check(request.Payload(sampleID, now.UTC().Truncate(time.Second)), ns); err != nil {
-		refused = append(refused, field.Forbidden(field.NewPath("spec"),
-			fmt.Sprintf("SigningKey %s/%s does not sign this: %v", key.Namespace, key.Name, err)))
-	}
-	return request, refused
+	refused = append(refused, checkDuration(key, field.NewPath("spec", "duration"), spec.Duration(t))...)
+	subject := func() field.ErrorList { return checkSubject(key, t) }
+	return request, append(refused, c.judge(key, ns, request, subject, len(refused) > 0, now)...)
 }
 
-func checkDuration(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.ErrorList {
-	asked, longest := spec.Duration(t), spec.MaxDuration(key)
+// judge says why a key's policy refuses a request. The subject is asked for only where no rule of the key speaks of it, and the
+// rules of what is not refused already.
+func (c *Checker) judge(key *v1alpha1.SigningKey, ns spec.Namespace, request token.Request,
+	subject func() field.ErrorList, already bool, now time.Time,
+) field.ErrorList {
+	refused := checkNamespace(key, ns)
+	rules, fault := c.rulesOf(key)
+	if fault != nil {
+		return append(refused, fault)
+	}
+	if !rules.SpeakOfSubject() {
+		refused = append(refused, subject()...)
+	}
+	if refused = append(refused, checkSize(request, now)...); already || len(refused) > 0 {
+		return refused
+	}
+	if err := rules.Check(request.Payload(sampleID, now.UTC().Truncate(time.Second)), ns); err != nil {
+		return field.ErrorList{saysNo(key, err)}
+	}
+	return nil
+}
+
+func (c *Checker) rulesOf(key *v1alpha1.SigningKey) (*claimrules.Rules, *field.Error) {
+	rules, err := c.rules.Compile(key.Spec.Tokens.Rules)
+	if err != nil {
+		return nil, field.Forbidden(field.NewPath("spec", "signingKeyRef"),
+			fmt.Sprintf("SigningKey %s/%s: spec.tokens.rules: %v", key.Namespace, key.Name, err))
+	}
+	return rules, nil
+}
+
+func saysNo(key *v1alpha1.SigningKey, err error) *field.Error {
+	return field.Forbidden(field.NewPath("spec"), fmt.Sprintf("SigningKey %s/%s does not sign this: %v", key.Namespace, key.Name, err))
+}
+
+func checkDuration(key *v1alpha1.SigningKey, path *field.Path, asked time.Duration) field.ErrorList {
+	longest := spec.MaxDuration(key)
 	if asked <= longest {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(field.NewPath("spec", "duration"), asked.String(),
+	return field.ErrorList{field.Invalid(path, asked.String(),
 		fmt.Sprintf("must be at most %s, spec.tokens.maxDuration of SigningKey %s/%s: shorten it, or raise that", longest, key.Namespace, key.Name))}
 }
 

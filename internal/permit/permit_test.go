@@ -135,6 +135,11 @@ func TestCheck(t *testing.T) {
 		"a subject that begins like an own ServiceAccount":     {[]change{subject("system:serviceaccount:shop:a:b")}, []string{`names no ServiceAccount of namespace shop`}},
 		"a subject that ends before the ServiceAccount":        {[]change{subject("system:serviceaccount:shop:")}, []string{`names no ServiceAccount of namespace shop`}},
 		"a namespace that begins like the own":                 {[]change{subject("system:serviceaccount:shopping:till")}, []string{`names no ServiceAccount of namespace shop`}},
+		"a TokenClient of another namespace, from the key's own": {[]change{home, subject("system:tokenclient:shop:till")}, []string{
+			`spec.subject: Invalid value: "system:tokenclient:shop:till": names no TokenClient of namespace bank: use another subject, or let a rule of SigningKey bank/main that names claims.sub allow it`,
+		}},
+		"a TokenClient of the key's own namespace": {changes: []change{home, subject("system:tokenclient:bank:till")}},
+		"an own TokenClient":                       {[]change{subject("system:tokenclient:shop:till")}, []string{`must be a ServiceAccount of namespace shop`}},
 		"a free subject from another namespace": {[]change{subject("admin")}, []string{
 			`spec.subject: Invalid value: "admin": must be a ServiceAccount of namespace shop, because SigningKey bank/main is in another namespace: use spec.serviceAccountName, or let a rule of the key that names claims.sub allow it`,
 		}},

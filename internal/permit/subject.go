@@ -11,11 +11,15 @@ import (
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
-// serviceAccountPrefix begins the "sub" of every ServiceAccount of the cluster.
-const serviceAccountPrefix = "system:serviceaccount:"
+// What begins the "sub" of every ServiceAccount, and of every TokenClient, of the cluster.
+const (
+	serviceAccountPrefix = "system:serviceaccount:"
+	tokenClientPrefix    = "system:tokenclient:"
+)
 
 // checkSubject keeps a namespace from speaking for another: whoever may write ServiceTokens in one must not obtain the
-// identity of a ServiceAccount in another, and from outside the key's namespace no identity but its own ServiceAccounts'.
+// identity of a ServiceAccount or TokenClient in another, and from outside the key's namespace no identity but its own
+// ServiceAccounts'.
 func checkSubject(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.ErrorList {
 	subject := t.Spec.Subject
 	if subject == "" || isOwnServiceAccount(subject, t.Namespace) {
@@ -26,6 +30,9 @@ func checkSubject(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.Erro
 	case strings.HasPrefix(subject, serviceAccountPrefix):
 		return field.ErrorList{field.Invalid(path, short(subject), fmt.Sprintf("names no ServiceAccount of namespace %s: "+
 			"use spec.serviceAccountName for one, or let a rule of SigningKey %s/%s that names claims.sub allow it", t.Namespace, key.Namespace, key.Name))}
+	case strings.HasPrefix(subject, tokenClientPrefix) && !isOwnTokenClient(subject, t.Namespace):
+		return field.ErrorList{field.Invalid(path, short(subject), fmt.Sprintf("names no TokenClient of namespace %s: "+
+			"use another subject, or let a rule of SigningKey %s/%s that names claims.sub allow it", t.Namespace, key.Namespace, key.Name))}
 	case t.Namespace != key.Namespace:
 		return field.ErrorList{field.Invalid(path, short(subject), fmt.Sprintf("must be a ServiceAccount of namespace %s, because SigningKey %s/%s is in another namespace: "+
 			"use spec.serviceAccountName, or let a rule of the key that names claims.sub allow it", t.Namespace, key.Namespace, key.Name))}
@@ -37,4 +44,9 @@ func checkSubject(key *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) field.Erro
 func isOwnServiceAccount(subject, namespace string) bool {
 	name, own := strings.CutPrefix(subject, spec.ServiceAccountSubject(namespace, ""))
 	return own && len(validation.ValidateServiceAccountName(name, false)) == 0
+}
+
+func isOwnTokenClient(subject, namespace string) bool {
+	name, own := strings.CutPrefix(subject, spec.ClientSubject(namespace, ""))
+	return own && len(validation.NameIsDNSLabel(name, false)) == 0
 }

@@ -8,19 +8,31 @@ import (
 
 // The field indexes of the cache.
 const (
-	// IndexSigningKey finds ServiceTokens by the namespace/name of their SigningKey.
+	// IndexSigningKey finds ServiceTokens, TokenClients, TokenRevocations and TokenPolicies by the namespace/name of their
+	// SigningKey.
 	IndexSigningKey = "spec.signingKeyRef"
 	// IndexIssuer finds SigningKeys by the issuer in force.
 	IndexIssuer = "issuer"
 )
 
-// SigningKeyIndex is the value of a ServiceToken under IndexSigningKey.
+// SigningKeyIndex are the values of an object under IndexSigningKey.
 func SigningKeyIndex(object client.Object) []string {
-	t, ok := object.(*v1alpha1.ServiceToken)
-	if !ok {
+	switch o := object.(type) {
+	case *v1alpha1.ServiceToken:
+		return []string{KeyRef(o).String()}
+	case *v1alpha1.TokenClient:
+		return []string{ClientKeyRef(o).String()}
+	case *v1alpha1.TokenRevocation:
+		return []string{RevocationKeyRef(o).String()}
+	case *v1alpha1.TokenPolicy:
+		var keys []string
+		for _, ref := range PolicyKeyRefs(o) {
+			keys = append(keys, ref.String())
+		}
+		return keys
+	default:
 		return nil
 	}
-	return []string{KeyRef(t).String()}
 }
 
 // IssuerIndex is the value of a SigningKey under IndexIssuer.

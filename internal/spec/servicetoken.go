@@ -16,8 +16,12 @@ import (
 
 // KeyRef is the SigningKey that a ServiceToken names.
 func KeyRef(t *v1alpha1.ServiceToken) types.NamespacedName {
-	ref := t.Spec.SigningKeyRef
-	return types.NamespacedName{Namespace: cmp.Or(ref.Namespace, t.Namespace), Name: ref.Name}
+	return resolve(t.Spec.SigningKeyRef, t.Namespace)
+}
+
+// resolve is the SigningKey that a reference in an object of that namespace names.
+func resolve(ref v1alpha1.SigningKeyReference, namespace string) types.NamespacedName {
+	return types.NamespacedName{Namespace: cmp.Or(ref.Namespace, namespace), Name: ref.Name}
 }
 
 // TokenSecretName is the Secret that holds the token.
