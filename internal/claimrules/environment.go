@@ -8,6 +8,8 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/ext"
 	"github.com/google/cel-go/parser/gen"
+
+	"github.com/keyturn/keyturn/internal/expression"
 )
 
 // The variables of an expression. CEL's grammar reserves the word namespace, so that expressions are compiled with another
@@ -24,19 +26,9 @@ type Namespace struct {
 	Labels map[string]string `cel:"labels"`
 }
 
-func newEnvironment() (*cel.Env, error) {
-	return cel.NewEnv(
-		cel.OptionalTypes(),
-		cel.CrossTypeNumericComparisons(true),
-		cel.DefaultUTCTimeZone(true),
-		// Version 0 has neither format nor quote.
-		ext.Strings(ext.StringsVersion(0)),
-		cel.ASTValidators(
-			cel.ValidateDurationLiterals(),
-			cel.ValidateTimestampLiterals(),
-			cel.ValidateRegexLiterals(),
-			cel.ValidateHomogeneousAggregateLiterals(),
-		),
+func newEnvironment() (*expression.Environment, error) {
+	return expression.NewEnvironment(
+		cel.ASTValidators(cel.ValidateHomogeneousAggregateLiterals()),
 		ext.NativeTypes(reflect.TypeFor[Namespace](), ext.ParseStructTags(true)),
 		cel.Variable(claimsVariable, cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable(namespaceInside, cel.ObjectType("claimrules.Namespace")),
@@ -44,11 +36,14 @@ func newEnvironment() (*cel.Env, error) {
 }
 
 // nameNamespace puts the word that may be used in the place of the word that is reserved. A member that happens to be
-// called namespace, as in claims.namespace, keeps its name.
-func nameNamespace(expression string) string {
-	lexer := gen.NewCELLexer(antlr.NewInputStream(expression))
+// called namespace, as in claims.namespace, keeps its name. What is too long for an expression is left as it is.
+func nameNamespace(written string) string {
+	if len(written) > expression.MaxBytes {
+		return written
+	}
+	lexer := gen.NewCELLexer(antlr.NewInputStream(written))
 	lexer.RemoveErrorListeners()
-	text := []rune(expression)
+	text := []rune(written)
 	member := false
 	for token := lexer.NextToken(); token.GetTokenType() != antlr.TokenEOF; token = lexer.NextToken() {
 		switch token.GetTokenType() {
@@ -69,8 +64,6 @@ func nameNamespace(expression string) string {
 	return string(text)
 }
 
-// inPlainWords speaks of the expression as it was written.
-func inPlainWords(message string) string {
-	message = strings.ReplaceAll(message, namespaceInside, namespaceVariable)
-	return strings.ReplaceAll(message, " (in container '')", "")
+func plainWords(message string) string {
+	return strings.ReplaceAll(message, namespaceInside, namespaceVariable)
 }

@@ -17,6 +17,7 @@ func FuzzCompile(f *testing.F) {
 		`claims[claims.password] == 1`, `int(claims.password) == 1`, `duration(claims.password) == duration("1s")`,
 		`[claims.groups + claims.groups].all(a, [a + a].all(b, b == a))`, `"` + "\x00" + `" == '''x`, `// namespace`,
 		`claims.groups.map(g, g.split("")).size() > 9223372036854775807`, `claims.sub.matches("(a{9}){9}")`, `..namespace`,
+		`{?"0": claims.a} == {}`,
 	} {
 		f.Add(seed)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/claimrules"
+	"github.com/keyturn/keyturn/internal/expression"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
@@ -92,11 +93,11 @@ func TestCheck(t *testing.T) {
 				}
 				return
 			}
-			var got *claimrules.RefusalError
+			var got *expression.RefusalError
 			if !errors.As(err, &got) {
 				t.Fatalf("want a refusal, got: %v", err)
 			}
-			want := &claimrules.RefusalError{Index: 1, Message: c.expression, Cause: c.cause}
+			want := &expression.RefusalError{Index: 1, Message: c.expression, Cause: c.cause}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
@@ -146,10 +147,10 @@ func TestCompileRefuses(t *testing.T) {
 		"a member a namespace has not":  {`namespace.nmae == "x"`, `rule 1: line 1, column 10: undefined field 'nmae'`},
 		"a string":                      {`"yes"`, `rule 1: the expression must be a bool and is of type string: compare it with something`},
 		"a claim of no known type":      {`claims.admin`, `rule 1: the expression must be a bool and is of type dyn: compare it with something`},
-		"three loops":                   {`claims.a.all(a, a.all(b, b.all(c, c == 1)))`, `rule 1: line 1, column 31: loops are nested 3 deep, at most 2 are allowed: use several rules`},
+		"three loops":                   {`claims.a.all(a, a.all(b, b.all(c, c == 1)))`, `rule 1: line 1, column 31: loops are nested 3 deep, at most 2 are allowed: split it`},
 		"a loop bound in a range":       {`[[[1].map(x, x)].map(x, x)].all(a, a == a)`, `loops are nested 3 deep`},
-		"replace, which multiplies":     {`claims.a.replace("", claims.b) == ""`, `there is no replace in rules, because it can multiply text: compare the parts`},
-		"join, which multiplies":        {`claims.a.join("x") == ""`, `there is no join in rules`},
+		"replace, which multiplies":     {`claims.a.replace("", claims.b) == ""`, `there is no replace here, because it can multiply text: compare the parts`},
+		"join, which multiplies":        {`claims.a.join("x") == ""`, `there is no join here`},
 		"format":                        {`"%s".format([1]) == ""`, `undeclared reference to 'format'`},
 		"a pattern from a claim":        {`claims.a.matches(claims.b)`, `the pattern of matches must be written out as a string`},
 		"a pattern that is none":        {`claims.a.matches("(")`, `invalid matches argument`},
@@ -158,9 +159,10 @@ func TestCompileRefuses(t *testing.T) {
 		"a list that repeats a claim":   {"[" + strings.Repeat("claims.a,", 33) + "] == [1]", `literals hold more than 32 elements that are computed`},
 		"maps that repeat a claim":      {`[{1: claims.a, 2: claims.a}` + strings.Repeat(",{1: claims.a}", 20) + `].all(m, m == m)`, `literals hold more than 32 elements that are computed`},
 		"a duration that is none":       {`duration("5 minutes") > duration("1m")`, `invalid duration argument`},
-		"an expression that is long":    {"true" + strings.Repeat(" ", 1021), `rule 1: the expression has 1025 bytes, at most 1024 are allowed: use several rules`},
+		"an expression that is long":    {"true" + strings.Repeat(" ", 1021), `rule 1: the expression has 1025 bytes, at most 1024 are allowed: split it`},
 		"an expression that nests":      {strings.Repeat("(", 500) + "true" + strings.Repeat(")", 500), `recursion`},
 		"bytes that are no text":        {"\xff\xfe == 1", `Syntax error`},
+		"what CEL stumbles over":        {`{?"0": claims.a} == {}`, `rule 1: the expression cannot be compiled: write it in another way`},
 		"an empty expression":           {``, `Syntax error: mismatched input '<EOF>'`},
 		"another reserved word":         {`package.name == ""`, `reserved identifier: package`},
 		"the word that stands for ours": {`namespace.name == 1`, `found no matching overload for '_==_' applied to '(string, int)'`},

@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/claimrules"
 	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/expression"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
@@ -42,9 +43,9 @@ func (c *Checker) CheckRules(key *v1alpha1.SigningKey) field.ErrorList {
 	}
 	var faults field.ErrorList
 	for _, fault := range several.Unwrap() {
-		if one, ok := errors.AsType[*claimrules.CompileError](fault); ok {
-			expression := key.Spec.Tokens.Rules[one.Index].Expression
-			faults = append(faults, field.Invalid(path.Index(one.Index).Child("expression"), short(expression), one.Detail()))
+		if one, ok := errors.AsType[*expression.CompileError](fault); ok {
+			text := key.Spec.Tokens.Rules[one.Index].Expression
+			faults = append(faults, field.Invalid(path.Index(one.Index).Child("expression"), short(text), one.Fault.Error()))
 		}
 	}
 	return faults

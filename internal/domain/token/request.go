@@ -84,6 +84,20 @@ func registeredAs(name string) (string, bool) {
 	return "", false
 }
 
+// ReservedClaim returns the claim of an access token that a name is or can be taken for, and that Keyturn sets: the registered
+// claims and those of RFC 9068 section 2.2, RFC 8693 section 4 and RFC 7800 section 3.
+func ReservedClaim(name string) (string, bool) {
+	if registered, ok := registeredAs(name); ok {
+		return registered, true
+	}
+	for _, reserved := range []string{"client_id", "scope", "act", "may_act", "cnf"} {
+		if strings.EqualFold(name, reserved) {
+			return reserved, true
+		}
+	}
+	return "", false
+}
+
 // Payload is the claims of a token issued at iat with the given ID (RFC 7519 section 4.1, RFC 9068 section 2.2).
 func (r Request) Payload(id string, iat time.Time) map[string]any {
 	claims := maps.Clone(r.Claims)

@@ -1,40 +1,13 @@
-package claimrules
+package expression
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/keyturn/keyturn/internal/spec"
 )
 
-// bind makes the variables of one evaluation.
-func bind(claims map[string]any, ns spec.Namespace) (map[string]any, error) {
-	values, err := convert(claims)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{
-		claimsVariable:  values,
-		namespaceInside: Namespace{Name: ns.Name, Labels: ns.Labels},
-	}, nil
-}
-
-// convert turns the numbers of JSON into those of CEL: an int where it is one, otherwise a double.
-func convert(value any) (any, error) {
-	switch value := value.(type) {
-	case map[string]any:
-		return convertObject(value)
-	case []any:
-		return convertArray(value)
-	case json.Number:
-		return convertNumber(value)
-	default:
-		return value, nil
-	}
-}
-
-func convertObject(object map[string]any) (any, error) {
+// Values turns the numbers of a JSON object into those of CEL: an int where it is one, otherwise a double.
+func Values(object map[string]any) (map[string]any, error) {
 	converted := make(map[string]any, len(object))
 	for name, member := range object {
 		value, err := convert(member)
@@ -44,6 +17,19 @@ func convertObject(object map[string]any) (any, error) {
 		converted[name] = value
 	}
 	return converted, nil
+}
+
+func convert(value any) (any, error) {
+	switch value := value.(type) {
+	case map[string]any:
+		return Values(value)
+	case []any:
+		return convertArray(value)
+	case json.Number:
+		return convertNumber(value)
+	default:
+		return value, nil
+	}
 }
 
 func convertArray(array []any) (any, error) {

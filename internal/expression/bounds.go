@@ -1,4 +1,4 @@
-package claimrules
+package expression
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ const (
 )
 
 func newProgram(env *cel.Env, checked *cel.Ast) (cel.Program, error) {
-	return env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.CostTracking(meter{}))
+	return env.Program(checked, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost), cel.CostTracking(meter{}))
 }
 
 // meter counts what a function costs by the size of what it touches. CEL's own count does so only where it knows the
@@ -71,16 +71,16 @@ func weigh(v ref.Val, limit uint64) uint64 {
 }
 
 // checkBounds refuses what could cost more than the meter stops in time, because one step of it is already too much.
-func checkBounds(checked *ast.AST) *CompileError {
+func checkBounds(checked *ast.AST) *FaultError {
 	computed := 0
 	for _, e := range ast.MatchDescendants(ast.NavigateAST(checked), ast.AllMatcher()) {
 		if computed += computedElements(e); computed > maxComputed {
-			return faultAt(checked, e, fmt.Sprintf("literals hold more than %d elements that are computed: use several rules", maxComputed))
+			return faultAt(checked, e, fmt.Sprintf("literals hold more than %d elements that are computed: split it", maxComputed))
 		}
 		switch e.Kind() {
 		case ast.ComprehensionKind:
 			if n := loopsAround(e); n > maxLoops {
-				return faultAt(checked, e, fmt.Sprintf("loops are nested %d deep, at most %d are allowed: use several rules", n, maxLoops))
+				return faultAt(checked, e, fmt.Sprintf("loops are nested %d deep, at most %d are allowed: split it", n, maxLoops))
 			}
 		case ast.CallKind:
 			if cause := checkCall(e.AsCall()); cause != "" {
@@ -127,7 +127,7 @@ func loopsAround(e ast.NavigableExpr) int {
 func checkCall(call ast.CallExpr) string {
 	switch call.FunctionName() {
 	case "replace", "join":
-		return fmt.Sprintf("there is no %s in rules, because it can multiply text: compare the parts", call.FunctionName())
+		return fmt.Sprintf("there is no %s here, because it can multiply text: compare the parts", call.FunctionName())
 	case "matches":
 		return checkPattern(call.Args()[len(call.Args())-1])
 	default:
@@ -151,9 +151,9 @@ func checkPattern(e ast.Expr) string {
 	return ""
 }
 
-func faultAt(checked *ast.AST, e ast.Expr, cause string) *CompileError {
+func faultAt(checked *ast.AST, e ast.Expr, cause string) *FaultError {
 	at := checked.SourceInfo().GetStartLocation(e.ID())
-	return &CompileError{Line: at.Line(), Column: at.Column() + 1, Cause: cause}
+	return &FaultError{Line: at.Line(), Column: at.Column() + 1, Cause: cause}
 }
 
 func literal(e ast.Expr) (string, bool) {
