@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -27,6 +28,10 @@ func readJWK(data []byte) (document, error) {
 	if err != nil {
 		return document{}, err
 	}
+	return readMembers(members)
+}
+
+func readMembers(members map[string]json.RawMessage) (document, error) {
 	name, _ := readString(members["alg"])
 	alg, err := ParseAlgorithm(name)
 	if err != nil {
@@ -72,19 +77,27 @@ func (d document) refuse(names ...string) error {
 	return nil
 }
 
-// mustMatch fails unless each member of the canonical form is given with the same value. Halves that do not belong
-// together fail here, and so does every second way to write the same number, which the JOSE library would read.
+// mustMatch fails unless each member of the canonical form is given with the same value, the kid among them.
 func (d document) mustMatch(canonical []byte) error {
 	var want map[string]string
 	if err := json.Unmarshal(canonical, &want); err != nil {
 		return fmt.Errorf("%w: no canonical form", ErrKey)
 	}
-	delete(want, jwk.KeyUsageKey)
 	if kid, ok := readString(d.members[jwk.KeyIDKey]); !ok || kid != want[jwk.KeyIDKey] {
 		return fmt.Errorf("%w: member kid is not the RFC 7638 SHA-256 thumbprint of the key", ErrKeyID)
 	}
+	return d.mustHave(canonical, jwk.KeyUsageKey)
+}
+
+// mustHave fails unless each member of the canonical form but some is given with the same value. Halves that do not belong
+// together fail here, and so does every second way to write the same number, which the JOSE library would read.
+func (d document) mustHave(canonical []byte, except ...string) error {
+	var want map[string]string
+	if err := json.Unmarshal(canonical, &want); err != nil {
+		return fmt.Errorf("%w: no canonical form", ErrKey)
+	}
 	for name, value := range want {
-		if given, ok := readString(d.members[name]); !ok || given != value {
+		if given, ok := readString(d.members[name]); !slices.Contains(except, name) && (!ok || given != value) {
 			return fmt.Errorf("%w: member %s is missing, not canonical or of another key", ErrKey, name)
 		}
 	}

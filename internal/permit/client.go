@@ -1,43 +1,135 @@
 package permit
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/clientclaims"
 	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
-// Issue is a token that is about to be signed for a TokenClient.
-type Issue struct {
-	// Namespace is the TokenClient's.
-	Namespace spec.Namespace
-	// Request is the token. Its subject is the TokenClient, a ServiceAccount of its namespace, or somebody whom the issuer has
-	// vouched for.
-	Request token.Request
-	// Vouched says that the subject is that of a token of the same issuer, which was verified: an exchange passes an identity
-	// on (RFC 8693 section 1.1), and the issuer has made sure of it when it signed that token.
-	Vouched bool
+// CheckClientAlone checks what a TokenClient says without looking at its key.
+func (c *Checker) CheckClientAlone(t *v1alpha1.TokenClient) field.ErrorList {
+	path := field.NewPath("spec")
+	refused := c.checkExpressions(t, path.Child("claims"))
+	if d := spec.AccessTokenDuration(t); d < c.operator.MinimumDuration {
+		refused = append(refused, field.Invalid(path.Child("accessTokenDuration"), d.String(),
+			fmt.Sprintf("must be at least %s, the operator's --minimum-duration: lengthen it", c.operator.MinimumDuration)))
+	}
+	return append(refused, checkPrivateKeyJWT(t.Spec.Authentication.PrivateKeyJWT, path.Child("authentication", "privateKeyJWT"))...)
 }
 
-// CheckIssue says why a key's policy refuses a token for a TokenClient: the fields are the TokenClient's, each refusal names
-// value, limit and what to do, and none tells a claim's value. The rules of the key see the claims as they will be signed.
-func (c *Checker) CheckIssue(key *v1alpha1.SigningKey, issue Issue, now time.Time) field.ErrorList {
-	refused := checkDuration(key, field.NewPath("spec", "accessTokenDuration"), issue.Request.Duration)
-	subject := func() field.ErrorList { return checkClientSubject(key, issue) }
-	return append(refused, c.judge(key, issue.Namespace, issue.Request, subject, len(refused) > 0, now)...)
+// CheckClient says why a key's policy refuses whatever a TokenClient could ask for now. What depends on the request, on who asks
+// or on an expression is judged when it is known, by CheckIssue.
+func (c *Checker) CheckClient(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1.TokenClient, now time.Time) field.ErrorList {
+	refused := c.CheckClientAlone(t)
+	issuer, err := c.operator.Issuer(key)
+	if err != nil {
+		return append(refused, field.Forbidden(field.NewPath("spec", "signingKeyRef"),
+			fmt.Sprintf("read issuer of SigningKey %s/%s: %v", key.Namespace, key.Name, err)))
+	}
+	refused = append(refused, checkDuration(key, field.NewPath("spec", "accessTokenDuration"), spec.AccessTokenDuration(t))...)
+	refused = append(refused, checkNamespace(key, ns)...)
+	rules, fault := c.rulesOf(key)
+	if fault != nil {
+		return append(refused, fault)
+	}
+	if len(refused) > 0 {
+		return refused
+	}
+	known, unknown := foresee(t, issuer, c.operator.Policy(key).Skew)
+	if err := rules.CheckKnown(known.Payload(sampleID, now.UTC().Truncate(time.Second)), unknown, ns); err != nil {
+		return field.ErrorList{saysNo(key, err)}
+	}
+	return nil
 }
 
-// checkClientSubject is checkSubject for TokenClients, which have no free subject in any namespace.
-func checkClientSubject(key *v1alpha1.SigningKey, issue Issue) field.ErrorList {
-	subject, namespace := issue.Request.Subject, issue.Namespace.Name
-	if issue.Vouched || isOwnServiceAccount(subject, namespace) || isOwnTokenClient(subject, namespace) {
+// checkExpressions says which claims cannot be made.
+func (c *Checker) checkExpressions(t *v1alpha1.TokenClient, path *field.Path) field.ErrorList {
+	_, err := c.claims.Compile(t.Spec.Claims)
+	if err == nil {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(field.NewPath("spec", "authentication"), fmt.Sprintf(
-		"%q is neither a TokenClient nor a ServiceAccount of namespace %s: exchange a token that this issuer has signed, "+
-			"or let a rule of SigningKey %s/%s that names claims.sub allow it", short(subject), namespace, key.Namespace, key.Name))}
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return field.ErrorList{field.Forbidden(path, err.Error())}
+	}
+	var refused field.ErrorList
+	for _, fault := range several.Unwrap() {
+		one, ok := errors.AsType[*clientclaims.CompileError](fault)
+		switch {
+		case !ok:
+			refused = append(refused, field.Forbidden(path, fault.Error()))
+		case one.Fault == nil:
+			refused = append(refused, field.Invalid(path.Index(one.Index).Child("name"), short(one.Name), one.Detail()))
+		default:
+			text := t.Spec.Claims[one.Index].Expression
+			refused = append(refused, field.Invalid(path.Index(one.Index).Child("expression"), short(text), one.Detail()))
+		}
+	}
+	return refused
+}
+
+func checkPrivateKeyJWT(keys *v1alpha1.PrivateKeyJWTAuthentication, path *field.Path) field.ErrorList {
+	if keys == nil {
+		return nil
+	}
+	var refused field.ErrorList
+	if keys.JWKS != "" {
+		if err := jose.CheckClientKeySet([]byte(keys.JWKS)); err != nil {
+			refused = append(refused, field.Forbidden(path.Child("jwks"),
+				fmt.Sprintf("must be a JWK Set (RFC 7517) of 1 to %d public keys, each with a kid of its own: %v", jose.MaxClientKeys, err)))
+		}
+	}
+	if keys.CABundle != "" {
+		if _, err := spec.ParseCABundle(keys.CABundle); err != nil {
+			refused = append(refused, field.Forbidden(path.Child("caBundle"), err.Error()))
+		}
+	}
+	return refused
+}
+
+// foresee is the token of a request for everything, and the names of the claims that can be otherwise.
+func foresee(t *v1alpha1.TokenClient, issuer string, skew time.Duration) (known token.Request, unknown []string) {
+	known = token.Request{
+		Issuer: issuer, Subject: spec.ClientSubject(t.Namespace, t.Name), Type: token.TypeAccessToken,
+		Claims: map[string]any{"client_id": spec.ClientID(t.Namespace, t.Name)}, Duration: spec.AccessTokenDuration(t), Skew: skew,
+	}
+	for _, audience := range t.Spec.Audiences {
+		known.Audiences = append(known.Audiences, string(audience))
+	}
+	var scopes []string
+	for _, scope := range t.Spec.Scopes {
+		scopes = append(scopes, string(scope))
+	}
+	if len(scopes) > 0 {
+		known.Claims["scope"] = strings.Join(scopes, " ")
+	}
+	if len(known.Audiences) > 1 {
+		unknown = append(unknown, "aud")
+	}
+	if len(scopes) > 1 {
+		unknown = append(unknown, "scope")
+	}
+	if accounts := t.Spec.Authentication.ServiceAccounts; accounts != nil {
+		if len(accounts.Names) == 1 {
+			known.Subject = spec.ServiceAccountSubject(t.Namespace, string(accounts.Names[0]))
+		} else {
+			unknown = append(unknown, "sub")
+		}
+	}
+	if spec.Grants(t, v1alpha1.GrantTokenExchange) {
+		unknown = append(unknown, "sub", "act", "scope", "iat", "nbf", "exp")
+	}
+	for _, claim := range t.Spec.Claims {
+		unknown = append(unknown, claim.Name)
+	}
+	return known, unknown
 }

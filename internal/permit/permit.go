@@ -11,23 +11,33 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/claimrules"
+	"github.com/keyturn/keyturn/internal/clientclaims"
 	"github.com/keyturn/keyturn/internal/domain/token"
 	"github.com/keyturn/keyturn/internal/expression"
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
-// cachedKeys is of how many SigningKeys the compiled rules are kept.
-const cachedKeys = 1024
+// Of how many SigningKeys the compiled rules are kept, and of how many TokenClients the claims.
+const (
+	cachedKeys    = 1024
+	cachedClients = 1024
+)
 
 // Checker checks tokens. It is safe for concurrent use.
 type Checker struct {
 	operator spec.Operator
 	rules    *claimrules.Cache
+	claims   *clientclaims.Cache
 }
 
 // New makes a Checker for an operator that runs with these flags.
 func New(operator spec.Operator) *Checker {
-	return &Checker{operator: operator, rules: claimrules.NewCache(cachedKeys)}
+	return &Checker{operator: operator, rules: claimrules.NewCache(cachedKeys), claims: clientclaims.NewCache(cachedClients)}
+}
+
+// Claims are the compiled claims of a TokenClient, compiled once for the same expressions.
+func (c *Checker) Claims(t *v1alpha1.TokenClient) (*clientclaims.Claims, error) {
+	return c.claims.Compile(t.Spec.Claims)
 }
 
 // CheckRules says which rules of a key do not compile.
