@@ -12,7 +12,8 @@ import (
 // maxNumericDate is the first second of the year 10000, which RFC 3339 cannot write.
 const maxNumericDate = 253402300800
 
-// readClaims reads the registered claims (RFC 7519 section 4.1), and scope (RFC 8693 section 4.2).
+// readClaims reads the registered claims (RFC 7519 section 4.1), and scope and client_id (RFC 8693 sections 4.2
+// and 4.3).
 func (t *Token) readClaims(payload []byte) error {
 	members, ok := readObject(payload)
 	if !ok {
@@ -23,6 +24,7 @@ func (t *Token) readClaims(payload []byte) error {
 	t.Issuer, t.Subject, t.ID = claims.text("iss"), claims.text("sub"), claims.text("jti")
 	t.Audience = claims.texts("aud")
 	t.IssuedAt, t.NotBefore, t.Expiry = claims.instant("iat"), claims.instant("nbf"), claims.instant("exp")
+	t.ClientID, _ = readString(members["client_id"])
 	if scope, ok := readString(members["scope"]); ok {
 		t.Scopes = strings.Fields(scope)
 	}

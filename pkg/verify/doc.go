@@ -29,6 +29,20 @@
 // Of a set, keys that are no use here are skipped: other algorithms, encryption, RSA below 2048 or above 8192 bits, no kid.
 // A set that holds a private key is refused.
 //
+// A program that has the keys already, gives them by a [Func].
+//
+// # Revoked tokens
+//
+// With [Issuer].DenyList a token is refused that the issuer has taken back before it expires, by a TokenRevocation of Keyturn. The
+// list stands in the ConfigMap <name>-revocations of a SigningKey and beside its JWKS:
+//
+//	DenyList: verify.File{Path: "/run/revocations/revocations.json"},
+//	DenyList: verify.URL{URL: "https://keyturn.keyturn-system.svc/shop/orders/revocations.json"},
+//
+// A file is read again after a second, and a mounted ConfigMap follows within a minute or two; a server is asked again as soon as it
+// wants to be, but at most every 10 seconds. While the list cannot be had, the last one is used for a while, and then no token is
+// accepted, as with keys.
+//
 // # What a token has to be
 //
 // One signed token in compact serialization, of at most 16 KiB, each part in canonical base64url, header and payload JSON
@@ -39,6 +53,6 @@
 //
 // # What is not judged
 //
-// Whether a token was revoked by itself: an issuer can withdraw keys, and tokens are short-lived for this reason. Whether
-// whoever presents the token is its owner: use TLS. And what the subject may do, beyond scopes: that is the application's.
+// Whether a token was revoked by itself, without a DenyList: an issuer can withdraw keys, and tokens are short-lived for this
+// reason. Whether whoever presents the token is its owner: use TLS. And what the subject may do, beyond scopes: that is the application's.
 package verify

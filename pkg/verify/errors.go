@@ -34,16 +34,20 @@ var (
 	ErrAudience = errors.New("the token is for another audience")
 	// ErrScope means that the token lacks a scope.
 	ErrScope = errors.New("the token lacks a scope that is required")
+	// ErrRevoked means that [Issuer].DenyList names the token.
+	ErrRevoked = errors.New("the token has been revoked")
 	// ErrKeysUnavailable means that the issuer's keys cannot be had now: nothing can be said about the token. The error
 	// also wraps the cause.
 	ErrKeysUnavailable = errors.New("the keys that verify the token are not at hand")
+	// ErrDenyListUnavailable means the same of [Issuer].DenyList.
+	ErrDenyListUnavailable = errors.New("the deny list that the token is judged by is not at hand")
 )
 
 // describe returns the text of an error that callers may see.
 func describe(err error) string {
 	for _, known := range []error{
 		ErrNoToken, ErrRequest, ErrMalformed, ErrType, ErrAlgorithm, ErrIssuer, ErrUnknownKey, ErrSignature,
-		ErrExpired, ErrNotYetValid, ErrAudience, ErrScope, ErrKeysUnavailable,
+		ErrExpired, ErrNotYetValid, ErrAudience, ErrScope, ErrRevoked, ErrKeysUnavailable, ErrDenyListUnavailable,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()
@@ -52,11 +56,12 @@ func describe(err error) string {
 	return "the token is not accepted"
 }
 
-// unavailableError is ErrKeysUnavailable with its cause, and when to ask again.
+// unavailableError is ErrKeysUnavailable or ErrDenyListUnavailable with its cause, and when to ask again.
 type unavailableError struct {
+	what  error
 	cause error
 	after time.Duration
 }
 
-func (e *unavailableError) Error() string   { return fmt.Sprintf("%v: %v", ErrKeysUnavailable, e.cause) }
-func (e *unavailableError) Unwrap() []error { return []error{ErrKeysUnavailable, e.cause} }
+func (e *unavailableError) Error() string   { return fmt.Sprintf("%v: %v", e.what, e.cause) }
+func (e *unavailableError) Unwrap() []error { return []error{e.what, e.cause} }

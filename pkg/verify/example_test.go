@@ -73,6 +73,19 @@ func ExampleURL() {
 	// Output: <nil>
 }
 
+// A service that also has the ConfigMap <name>-revocations of the SigningKey mounted, at /run/revocations, refuses tokens that were
+// revoked.
+func ExampleDenyList() {
+	_, err := verify.New(verify.Options{Issuers: []verify.Issuer{{
+		Name:      "https://orders.example.com",
+		Audiences: []string{"https://api.example.com"},
+		Keys:      verify.File{Path: "/run/jwks/jwks.json"},
+		DenyList:  verify.File{Path: "/run/revocations/revocations.json"},
+	}}})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
 // Errors are told apart by errors.Is.
 func ExampleVerifier_Verify() {
 	verifier, err := verify.New(verify.Options{Issuers: []verify.Issuer{{

@@ -33,15 +33,15 @@ type document struct {
 	lifetime time.Duration
 }
 
-// get fetches a document of at most maxKeySetBytes. It follows no redirect: where a document is, the configuration says.
-func (f *fetcher) get(ctx context.Context, url, tag string) (document, error) {
+// get fetches a document of at most so many bytes. It follows no redirect: where a document is, the configuration says.
+func (f *fetcher) get(ctx context.Context, url, tag string, limit int64) (document, error) {
 	client, err := f.trusting()
 	if err != nil {
 		return document{}, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return document{}, fmt.Errorf("fetch keys: %w", err)
+		return document{}, fmt.Errorf("fetch document: %w", err)
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	if tag != "" {
@@ -49,7 +49,7 @@ func (f *fetcher) get(ctx context.Context, url, tag string) (document, error) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return document{}, fmt.Errorf("fetch keys: %w", err)
+		return document{}, fmt.Errorf("fetch document: %w", err)
 	}
 	defer response.Body.Close() //nolint:errcheck // It was only read.
 	read := document{tag: response.Header.Get("ETag"), lifetime: lifetime(response.Header)}
@@ -58,9 +58,9 @@ func (f *fetcher) get(ctx context.Context, url, tag string) (document, error) {
 		read.tag = tag
 		return read, nil
 	case response.StatusCode != http.StatusOK:
-		return document{}, fmt.Errorf("fetch keys: %s answers with status %d", url, response.StatusCode)
+		return document{}, fmt.Errorf("fetch document: %s answers with status %d", url, response.StatusCode)
 	}
-	read.content, err = readLimited(response.Body, maxKeySetBytes)
+	read.content, err = readLimited(response.Body, limit)
 	return read, err
 }
 
@@ -112,10 +112,10 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 func readLimited(from io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(from, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+		return nil, fmt.Errorf("read document: %w", err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read keys: longer than %d bytes", limit)
+		return nil, fmt.Errorf("read document: longer than %d bytes", limit)
 	}
 	return data, nil
 }

@@ -18,8 +18,8 @@ type Options struct {
 	// lies in the past for that reason.
 	ClockSkew time.Duration
 	// CacheSize is how many verified tokens are remembered, 0 to 1000000, so that each is not verified anew for every
-	// request; each takes somewhat more memory than its claims. One that is remembered is refused as soon as it expires, and
-	// verified anew when its issuer publishes another key set. 0 remembers none.
+	// request; each takes somewhat more memory than its claims. One that is remembered is refused as soon as it expires or a
+	// deny list names it, and verified anew when its issuer publishes another key set. 0 remembers none.
 	CacheSize int
 	// Realm is the realm in WWW-Authenticate (RFC 9110 section 11.5): printable ASCII without quotes and backslashes. Empty
 	// means "api".
@@ -40,6 +40,9 @@ type Issuer struct {
 	Audiences []string
 	// Keys is where the issuer's keys are.
 	Keys KeySource
+	// DenyList, if set, is where the issuer names the tokens that it has revoked before they expire. It is asked for every token,
+	// also for one that is remembered. While it is not at hand no token is accepted, once MaxStale of its source is over.
+	DenyList DenyList
 	// Algorithms are the algorithms that are accepted; empty means all of [Algorithms]. With any of them a token must be
 	// signed with the one its key is for. A key that does not say is for the only algorithm of its curve, or for RS256.
 	Algorithms []Algorithm
@@ -77,7 +80,7 @@ func (i Issuer) check() error {
 	problems := []error{
 		require(i.Name != "", "Name is empty"),
 		require(len(i.Audiences) > 0 && !slices.Contains(i.Audiences, ""), "Audiences is empty, or has an empty one"),
-		require(i.Keys != nil, "Keys is not set, use File, URL or Discovery"),
+		require(i.Keys != nil, "Keys is not set, use File, URL, Discovery or Func"),
 	}
 	for _, alg := range i.Algorithms {
 		problems = append(problems, require(alg.family() != "", fmt.Sprintf("Algorithms has %q, use those of this package", alg)))

@@ -11,13 +11,13 @@ import (
 
 // Refusal is how a resource server answers a request that it does not accept (RFC 6750 section 3).
 type Refusal struct {
-	// Status is 401; 400 for a request that is wrong in itself, 403 for a scope that is missing, 503 while keys are not at hand.
+	// Status is 401; 400 for a request that is wrong in itself, 403 for a scope that is missing, 503 while keys, or the deny list, are not at hand.
 	Status int
 	// Challenge is the value of WWW-Authenticate; empty with 503.
 	Challenge string
 	// Description is for the caller. It has nothing of the request.
 	Description string
-	// RetryAfter is when the keys will be asked for again, whole seconds; 0 unless Status is 503.
+	// RetryAfter is when they will be asked for again, whole seconds; 0 unless Status is 503.
 	RetryAfter time.Duration
 	// Err is one of the errors of this package, with details that are not for the caller.
 	Err error
@@ -82,7 +82,7 @@ func (v *Verifier) refuse(err error, scopes []string) *Refusal {
 	refusal := &Refusal{Status: http.StatusUnauthorized, Description: describe(err), Err: err}
 	code := "invalid_token"
 	switch {
-	case errors.Is(err, ErrKeysUnavailable):
+	case errors.Is(err, ErrKeysUnavailable), errors.Is(err, ErrDenyListUnavailable):
 		refusal.Status, refusal.RetryAfter = http.StatusServiceUnavailable, retryAfter(err)
 		return refusal
 	case errors.Is(err, ErrNoToken):

@@ -39,23 +39,27 @@ func (f Fetch) timing() (timing, error) {
 	return timing{atLeast: fetchInterval, atMost: cache, maxStale: maxStale}, err
 }
 
-// URL fetches the keys from the URL of a JWK Set.
+// URL fetches the keys from the URL of a JWK Set. As [Issuer].DenyList it fetches a deny list: then a CacheDuration of 0 means 1
+// minute.
 type URL struct {
-	// URL is an https URL: that of jwks.json of a SigningKey, or jwks_uri of another issuer.
+	// URL is an https URL: that of jwks.json of a SigningKey, or jwks_uri of another issuer; of a deny list, that of
+	// revocations.json of a SigningKey.
 	URL string
 	Fetch
 }
 
-func (u URL) open(string) (loader, timing, error) {
+func (u URL) open(_ string, clock func() time.Time) (source[keySet], error) {
+	load, timing, err := u.loader(maxKeySetBytes)
+	return newKeeper(load, timing, clock), err
+}
+
+func (u URL) loader(limit int64) (loader, timing, error) {
 	timing, err := u.timing()
-	if err := errors.Join(err, checkURL("URL", u.URL)); err != nil {
-		return nil, timing, err
-	}
 	fetcher := &fetcher{Fetch: u.Fetch}
 	return func(ctx context.Context, known validators) (loaded, error) {
-		set, err := fetcher.get(ctx, u.URL, known.keys)
-		return loaded{data: set.content, lifetime: set.lifetime, validators: validators{keys: set.tag}}, err
-	}, timing, nil
+		read, err := fetcher.get(ctx, u.URL, known.document, limit)
+		return loaded{data: read.content, lifetime: read.lifetime, validators: validators{document: read.tag}}, err
+	}, timing, errors.Join(err, checkURL("URL", u.URL))
 }
 
 // Discovery fetches the keys from where the issuer says they are: jwks_uri in the document at
@@ -63,13 +67,11 @@ func (u URL) open(string) (loader, timing, error) {
 // https URL then, and the document must name it to the letter. The document is fetched before the keys each time.
 type Discovery struct{ Fetch }
 
-func (d Discovery) open(issuer string) (loader, timing, error) {
+func (d Discovery) open(issuer string, clock func() time.Time) (source[keySet], error) {
 	timing, err := d.timing()
-	if err := errors.Join(err, checkURL("Name", issuer), require(!strings.Contains(issuer, "?"), "Name has a query")); err != nil {
-		return nil, timing, err
-	}
 	discovery := discovery{issuer: issuer, fetcher: &fetcher{Fetch: d.Fetch}}
-	return discovery.load, timing, nil
+	return newKeeper(discovery.load, timing, clock),
+		errors.Join(err, checkURL("Name", issuer), require(!strings.Contains(issuer, "?"), "Name has a query"))
 }
 
 type discovery struct {
@@ -78,7 +80,7 @@ type discovery struct {
 }
 
 func (d discovery) load(ctx context.Context, known validators) (loaded, error) {
-	configuration, err := d.fetcher.get(ctx, strings.TrimSuffix(d.issuer, "/")+"/.well-known/openid-configuration", known.configuration)
+	configuration, err := d.fetcher.get(ctx, strings.TrimSuffix(d.issuer, "/")+"/.well-known/openid-configuration", known.configuration, maxKeySetBytes)
 	if err != nil {
 		return loaded{}, err
 	}
@@ -89,10 +91,10 @@ func (d discovery) load(ctx context.Context, known validators) (loaded, error) {
 		}
 	}
 	if found.keysURL != known.keysURL {
-		known.keys = "" // It tags another document.
+		known.document = "" // It tags another document.
 	}
-	set, err := d.fetcher.get(ctx, found.keysURL, known.keys)
-	found.keys = set.tag
+	set, err := d.fetcher.get(ctx, found.keysURL, known.document, maxKeySetBytes)
+	found.document = set.tag
 	return loaded{data: set.content, lifetime: set.lifetime, validators: found}, err
 }
 

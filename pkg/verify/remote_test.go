@@ -296,3 +296,30 @@ func TestRefusalsDuringAnOutageSayWhenToComeAgain(t *testing.T) {
 		s.mustHaveAsked(t, "both", 1)
 	})
 }
+
+func TestAFetchedDenyListIsUsedForAMinuteAtMostUnlessMoreIsAllowed(t *testing.T) {
+	signer := signers()[jose.EdDSA]
+	for sentence, c := range map[string]struct {
+		control string
+		fetch   verify.Fetch
+		want    time.Duration
+	}{
+		"a few seconds":              {"public, max-age=5", verify.Fetch{}, 10 * time.Second},
+		"nothing said":               {"", verify.Fetch{}, time.Minute},
+		"nothing said, more allowed": {"", verify.Fetch{CacheDuration: time.Hour}, time.Hour},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{keys: denying(""), control: c.control}
+				verifier := revoking(t, time.Now, verify.URL{URL: "https://keys.example.com/revocations.json", Fetch: c.fetch.Through(s)}, signer)
+				must(t, "it is empty", verifier, lasting(signer), nil)
+				s.change(func(s *server) { s.keys = denying(`{"jti":"one"}`) })
+				time.Sleep(c.want*4/5 - time.Second)
+				must(t, "within its time", verifier, lasting(signer), nil)
+				time.Sleep(c.want / 5)
+				time.Sleep(time.Second)
+				must(t, "after it", verifier, lasting(signer), verify.ErrRevoked)
+			})
+		})
+	}
+}

@@ -9,20 +9,32 @@ import (
 	"time"
 )
 
-// KeySource says where an issuer's keys are: [File], [URL] or [Discovery].
+// KeySource says where an issuer's keys are: [File], [URL], [Discovery] or [Func].
 type KeySource interface {
 	// open checks the source for an issuer and makes what reads it.
-	open(issuer string) (loader, timing, error)
+	open(issuer string, clock func() time.Time) (source[keySet], error)
 }
 
-// loader gets a JWK Set once. known is what the last load that succeeded returned, empty if there was none.
+// source has what a document says, a key set or a deny list, at every instant.
+type source[T any] interface {
+	// current returns what to judge by now.
+	current(ctx context.Context) (snapshot[T], error)
+	// newer returns what may have in it what that of a version lacks.
+	newer(ctx context.Context, seen version) (snapshot[T], error)
+}
+
+func newKeeper(load loader, timing timing, clock func() time.Time) source[keySet] {
+	return &keeper[keySet]{load: load, parse: parseKeySet, timing: timing, clock: clock, absent: ErrKeysUnavailable}
+}
+
+// loader gets a document once. known is what the last load that succeeded returned, empty if there was none.
 type loader func(ctx context.Context, known validators) (loaded, error)
 
 // validators are the entity tags by which a server tells that nothing has changed (RFC 9110 section 8.8.3).
 type validators struct {
 	configuration string // of the issuer's configuration, if that was asked for
 	keysURL       string // where the keys are
-	keys          string // of the document there
+	document      string // of the document there, or of the one that was asked for at once
 }
 
 // loaded is what a load found. data is nil if nothing has changed.
@@ -48,45 +60,48 @@ const (
 )
 
 // File reads the keys from a JWK Set in a file: jwks.json of the ConfigMap that Keyturn keeps, mounted as a folder. With
-// subPath a pod never sees another key.
+// subPath a pod never sees another key. As [Issuer].DenyList it reads revocations.json in the same way.
 //
 // The file is read when a token is verified, at most once in a second, so a change counts from the next second on, however it
 // is made.
 type File struct {
 	// Path is the file.
 	Path string
-	// MaxStale is for how long the keys that were read last are used while the file cannot be read, or is no JWK Set: up to
+	// MaxStale is for how long what was read last is used while the file cannot be read, or is not what it shall be: up to
 	// 24 hours. 0 means 1 hour; less than 0 means not at all.
 	MaxStale time.Duration
 }
 
-func (f File) open(string) (loader, timing, error) {
+func (f File) open(_ string, clock func() time.Time) (source[keySet], error) {
+	load, timing, err := f.loader(maxKeySetBytes)
+	return newKeeper(load, timing, clock), err
+}
+
+func (f File) loader(limit int64) (loader, timing, error) {
 	maxStale, err := staleness(f.MaxStale)
-	if err != nil || f.Path == "" {
-		return nil, timing{}, errors.Join(err, require(f.Path != "", "Path is empty"))
-	}
 	load := func(context.Context, validators) (loaded, error) {
-		data, err := readFile(f.Path, maxKeySetBytes)
+		data, err := readFile(f.Path, limit)
 		return loaded{data: data}, err
 	}
-	return load, timing{atLeast: fileInterval, atMost: fileInterval, maxStale: maxStale}, nil
+	return load, timing{atLeast: fileInterval, atMost: fileInterval, maxStale: maxStale},
+		errors.Join(err, require(f.Path != "", "Path is empty"))
 }
 
 func readFile(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path) //nolint:gosec // The application says which file.
 	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+		return nil, fmt.Errorf("read file: %w", err)
 	}
 	defer file.Close() //nolint:errcheck // It was only read.
 	return readLimited(file, limit)
 }
 
-// version tells key sets apart: the hash of the text.
+// version tells documents of one source apart: the hash of the text.
 type version [sha256.Size]byte
 
-// snapshot is an issuer's key set at an instant.
-type snapshot struct {
-	keys    keySet
+// snapshot is what a source has at an instant.
+type snapshot[T any] struct {
+	value   T
 	version version
 	doubt   error // why the last load failed; nil if it did not
 }

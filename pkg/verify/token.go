@@ -24,6 +24,8 @@ type Token struct {
 	NotBefore time.Time // nbf
 	Expiry    time.Time // exp, never zero
 
+	// ClientID is client_id (RFC 9068 section 2.2). Any other claim than a text is none.
+	ClientID string
 	// Scopes are the words of the claim scope (RFC 9068 section 2.2.3). Any other claim than a text gives none.
 	Scopes []string
 	// Claims is the payload, a JSON object in which no name occurs twice, as it was signed. Other claims are read from it

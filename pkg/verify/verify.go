@@ -24,7 +24,8 @@ type issuer struct {
 	name             string
 	audiences, types []string
 	algorithms       []Algorithm
-	keys             *keeper
+	keys             source[keySet]
+	denyList         denier // nil if there is none
 }
 
 // New makes a Verifier. It reads no keys yet, so that an application can start while its issuer is away; see
@@ -46,7 +47,7 @@ func New(options Options) (*Verifier, error) {
 	for i, given := range options.Issuers {
 		made, err := newIssuer(given, v.clock)
 		if err != nil {
-			return nil, fmt.Errorf("make verifier: Issuers[%d]: Keys: %w", i, err)
+			return nil, fmt.Errorf("make verifier: Issuers[%d]: %w", i, err)
 		}
 		v.issuers[given.Name] = made
 	}
@@ -54,13 +55,17 @@ func New(options Options) (*Verifier, error) {
 }
 
 func newIssuer(given Issuer, clock func() time.Time) (*issuer, error) {
-	load, timing, err := given.Keys.open(given.Name)
+	keys, err := given.Keys.open(given.Name, clock)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("field Keys: %w", err)
 	}
 	made := &issuer{
-		name: given.Name, audiences: slices.Clone(given.Audiences), algorithms: slices.Clone(given.Algorithms),
-		keys: &keeper{load: load, timing: timing, clock: clock},
+		name: given.Name, audiences: slices.Clone(given.Audiences), algorithms: slices.Clone(given.Algorithms), keys: keys,
+	}
+	if given.DenyList != nil {
+		if made.denyList, err = given.DenyList.openDenyList(given.Name, clock); err != nil {
+			return nil, fmt.Errorf("field DenyList: %w", err)
+		}
 	}
 	for _, typ := range given.Types {
 		made.types = append(made.types, mediaType(typ))
@@ -74,13 +79,18 @@ func newIssuer(given Issuer, clock func() time.Time) (*issuer, error) {
 	return made, nil
 }
 
-// Ready returns [ErrKeysUnavailable] while the keys of an issuer are not at hand, and fetches them if need be. It is for a
-// readiness probe, or to warm up.
+// Ready returns [ErrKeysUnavailable] or [ErrDenyListUnavailable] while the keys, or the deny list, of an issuer are not at hand, and
+// fetches them if need be. It is for a readiness probe, or to warm up.
 func (v *Verifier) Ready(ctx context.Context) error {
 	var problems []error
 	for name, issuer := range v.issuers {
 		if _, err := issuer.keys.current(ctx); err != nil {
 			problems = append(problems, fmt.Errorf("keys of %s: %w", name, err))
+		}
+		if list, ok := issuer.denyList.(published); ok {
+			if _, err := list.current(ctx); err != nil {
+				problems = append(problems, fmt.Errorf("deny list of %s: %w", name, err))
+			}
 		}
 	}
 	return errors.Join(problems...)
@@ -117,6 +127,9 @@ func (v *Verifier) verify(ctx context.Context, given string) (*Token, error) {
 	if err := v.checkClaims(issuer, &read.token); err != nil {
 		return nil, err
 	}
+	if err := issuer.checkRevoked(ctx, &read.token); err != nil {
+		return nil, err
+	}
 	// What is kept is a copy, or the compact token would stay in memory with it.
 	v.remembers.remember(digest, memorized{token: read.token.clone(), issuer: issuer, version: version})
 	return read.token.clone(), nil
@@ -138,6 +151,10 @@ func (v *Verifier) recall(ctx context.Context, digest [sha256.Size]byte) (*Token
 	}
 	if err := v.checkTime(known.token); err != nil {
 		v.remembers.forget(digest)
+		return nil, err
+	}
+	// What is revoked stays remembered: it costs no signature to refuse it again.
+	if err := known.issuer.checkRevoked(ctx, known.token); err != nil {
 		return nil, err
 	}
 	return known.token.clone(), nil
@@ -165,16 +182,16 @@ func (i *issuer) checkSignature(ctx context.Context, read *compact) (version, er
 	if err != nil {
 		return version{}, err
 	}
-	err = set.keys.check(read)
+	err = set.value.check(read)
 	if !errors.Is(err, ErrUnknownKey) {
 		return set.version, err
 	}
 	if set, err = i.keys.newer(ctx, set.version); err != nil {
 		return version{}, err
 	}
-	err = set.keys.check(read)
+	err = set.value.check(read)
 	if errors.Is(err, ErrUnknownKey) && set.doubt != nil {
-		return version{}, &unavailableError{cause: set.doubt}
+		return version{}, &unavailableError{what: ErrKeysUnavailable, cause: set.doubt}
 	}
 	return set.version, err
 }
@@ -196,4 +213,12 @@ func (v *Verifier) checkTime(token *Token) error {
 		return ErrNotYetValid
 	}
 	return nil
+}
+
+// checkRevoked asks the deny list, each time: a revocation counts from the moment in which it is known.
+func (i *issuer) checkRevoked(ctx context.Context, token *Token) error {
+	if i.denyList == nil {
+		return nil
+	}
+	return i.denyList.deny(ctx, token)
 }
