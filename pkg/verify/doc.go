@@ -21,6 +21,7 @@
 // [URL] fetches it, and [Discovery] also finds out where it is. All of them take over a new set by themselves, whole: a key
 // that is not in it any more is forgotten, and with it every token that was remembered for [Options].CacheSize. While a set
 // cannot be had, the last one is used for a while ([Fetch].MaxStale), and then no token is accepted.
+// Several verifiers of one issuer use a source together by [Share].
 //
 // Nothing runs in the background. A set is asked for when a token is verified, and nearly always before its time is up, so
 // that no request waits for it. A token with a kid that is not in the set makes a source be asked again, but a file at most

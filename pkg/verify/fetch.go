@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,7 +23,7 @@ const maxCABytes = 1 << 20
 // fetcher gets JSON documents by HTTPS. One load runs at a time, so it needs no lock.
 type fetcher struct {
 	Fetch
-	ca     []byte // the file's content that client believes
+	ca     []byte // what client believes
 	client *http.Client
 }
 
@@ -64,17 +65,19 @@ func (f *fetcher) get(ctx context.Context, url, tag string, limit int64) (docume
 	return read, err
 }
 
-// trusting returns a client that believes the CA that is in the file now, or those of the system if there is no file.
+// trusting returns a client that believes the CA that is given, or in the file now, or those of the system if there is none.
 func (f *fetcher) trusting() (*http.Client, error) {
-	var ca []byte
-	var roots *x509.CertPool
+	ca := f.CA
 	if f.CAFile != "" {
 		var err error
 		if ca, err = readFile(f.CAFile, maxCABytes); err != nil {
 			return nil, err
 		}
+	}
+	var roots *x509.CertPool
+	if ca != nil {
 		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(ca) {
-			return nil, fmt.Errorf("read CA: no certificate in PEM is in %s", f.CAFile)
+			return nil, fmt.Errorf("read CA: no certificate in PEM is in %s", cmp.Or(f.CAFile, "CA"))
 		}
 	}
 	if f.client != nil && bytes.Equal(ca, f.ca) {

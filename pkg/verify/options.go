@@ -27,6 +27,9 @@ type Options struct {
 	// Refused, if set, is told of each request that the middleware refuses: for logs and metrics. The error has details that
 	// the caller is not told, and no token.
 	Refused func(ctx context.Context, err error)
+	// Recalled, if set, is told of each token that is looked up among those that are remembered, and whether it was accepted
+	// from there: for metrics.
+	Recalled func(ctx context.Context, found bool)
 	// Clock tells the time; nil means [time.Now]. It is for tests.
 	Clock func() time.Time
 }
@@ -80,7 +83,7 @@ func (i Issuer) check() error {
 	problems := []error{
 		require(i.Name != "", "Name is empty"),
 		require(len(i.Audiences) > 0 && !slices.Contains(i.Audiences, ""), "Audiences is empty, or has an empty one"),
-		require(i.Keys != nil, "Keys is not set, use File, URL, Discovery or Func"),
+		require(i.Keys != nil, "Keys is not set, use File, URL, Discovery, Func or Shared"),
 	}
 	for _, alg := range i.Algorithms {
 		problems = append(problems, require(alg.family() != "", fmt.Sprintf("Algorithms has %q, use those of this package", alg)))

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,8 @@ type Fetch struct {
 	// CAFile holds the certificates, in PEM, of the CAs that are trusted instead of the system's. It is read anew for each
 	// fetch, so that a new CA needs no restart. For the operator's own address it is ca.crt of the ConfigMap keyturn-ca.
 	CAFile string
+	// CA holds such certificates itself; not both are set.
+	CA []byte
 	// CacheDuration is the longest time for which fetched keys are used before they are fetched again, 1 minute to 24 hours.
 	// The server can shorten it by Cache-Control, down to 10 seconds. It must not be longer than
 	// spec.rotation.verifierCacheDuration of the SigningKey: after that time a new key may sign. 0 means 1 hour, which is the
@@ -35,7 +38,9 @@ func (f Fetch) timing() (timing, error) {
 	}
 	maxStale, err := staleness(f.MaxStale)
 	within := cache >= time.Minute && cache <= longest
-	err = errors.Join(err, require(within, fmt.Sprintf("CacheDuration is %v, use %v to %v", cache, time.Minute, longest)))
+	err = errors.Join(err, require(within, fmt.Sprintf("CacheDuration is %v, use %v to %v", cache, time.Minute, longest)),
+		require(f.CA == nil || f.CAFile == "", "CA and CAFile are both set"),
+		require(f.CA == nil || x509.NewCertPool().AppendCertsFromPEM(f.CA), "CA has no certificate in PEM"))
 	return timing{atLeast: fetchInterval, atMost: cache, maxStale: maxStale}, err
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// KeySource says where an issuer's keys are: [File], [URL], [Discovery] or [Func].
+// KeySource says where an issuer's keys are: [File], [URL], [Discovery], [Func], or one of these that is [Shared].
 type KeySource interface {
 	// open checks the source for an issuer and makes what reads it.
 	open(issuer string, clock func() time.Time) (source[keySet], error)

@@ -15,6 +15,7 @@ type Verifier struct {
 	skew      time.Duration
 	realm     string
 	refused   func(context.Context, error)
+	recalled  func(context.Context, bool)
 	clock     func() time.Time
 	remembers *memory
 }
@@ -36,7 +37,7 @@ func New(options Options) (*Verifier, error) {
 	}
 	v := &Verifier{
 		issuers: map[string]*issuer{}, skew: options.ClockSkew, realm: options.Realm, refused: options.Refused,
-		clock: options.Clock, remembers: newMemory(options.CacheSize),
+		recalled: options.Recalled, clock: options.Clock, remembers: newMemory(options.CacheSize),
 	}
 	if v.clock == nil {
 		v.clock = time.Now
@@ -109,7 +110,11 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (*Token, error) {
 
 func (v *Verifier) verify(ctx context.Context, given string) (*Token, error) {
 	digest := v.remembers.digest(given)
-	if token, err := v.recall(ctx, digest); token != nil || err != nil {
+	token, err := v.recall(ctx, digest)
+	if v.recalled != nil {
+		v.recalled(ctx, token != nil)
+	}
+	if token != nil || err != nil {
 		return token, err
 	}
 	read, err := parseCompact(given)
