@@ -117,6 +117,9 @@ const (
 
 	// AnnotationRotateRequestedAt asks for an orderly rotation when its value changes; the value is free, usually an instant.
 	AnnotationRotateRequestedAt = "keyturn.dev/rotate-requested-at"
+	// AnnotationPreviousSecretExpiresAt, on the Secret of a TokenClient, is when previous-client-secret stops being valid, as in
+	// RFC 3339.
+	AnnotationPreviousSecretExpiresAt = "keyturn.dev/previous-secret-expires-at"
 	// AnnotationForceDelete with the value "true" lets a SigningKey be deleted while live tokens depend on it.
 	AnnotationForceDelete = "keyturn.dev/force-delete"
 	// AnnotationRingGeneration, on a JWKS ConfigMap, is the generation of the ring it was made from.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyturn/keyturn/controllers/servicetoken"
 	"github.com/keyturn/keyturn/controllers/signingkey"
+	"github.com/keyturn/keyturn/controllers/tokenclient"
 	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
@@ -136,13 +137,22 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, rings *rin
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
 		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
 	}
+	clients := &tokenclient.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-tokenclient"),
+		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
+		ServesHTTPS: o.servesHTTPS(), HasTokenStore: o.HasTokenStore,
+	}
 	if o.Wake != nil {
 		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)
+		clients.Wake = wakeSource(o.Wake.TokenClients)
 	}
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	if err := tokens.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := clients.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{

@@ -68,5 +68,11 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer, operator spec.
 	if err := indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator.IssuerIndex); err != nil {
 		return fmt.Errorf("index SigningKeys: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex); err != nil {
+		return fmt.Errorf("index TokenClients: %w", err)
+	}
+	if err := indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexClientSecret, spec.ClientSecretIndex); err != nil {
+		return fmt.Errorf("index TokenClients: %w", err)
+	}
 	return nil
 }

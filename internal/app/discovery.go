@@ -31,7 +31,9 @@ func newView(o Options) *freshness.View { return freshness.New(o.Clock, o.Operat
 func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	for _, kept := range []client.Object{&v1alpha1.SigningKey{}, &v1alpha1.ServiceToken{}, &corev1.Secret{}, &corev1.ConfigMap{}, namespace} {
+	for _, kept := range []client.Object{
+		&v1alpha1.SigningKey{}, &v1alpha1.ServiceToken{}, &v1alpha1.TokenClient{}, &corev1.Secret{}, &corev1.ConfigMap{}, namespace,
+	} {
 		if _, err := mgr.GetCache().GetInformer(ctx, kept); err != nil {
 			return fmt.Errorf("fill cache: %w", err)
 		}

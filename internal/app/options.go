@@ -54,6 +54,9 @@ type Options struct {
 	// TLSCertFile and TLSKeyFile hold the certificate to serve there; both are empty for the one that the webhook has.
 	TLSCertFile, TLSKeyFile string
 
+	// HasTokenStore says that refresh tokens can be kept.
+	HasTokenStore bool
+
 	MetricsAddress string
 	ProbeAddress   string
 
@@ -65,7 +68,7 @@ type Options struct {
 
 // Wake is how a test that steps the clock makes the controllers look again.
 type Wake struct {
-	SigningKeys, ServiceTokens chan event.GenericEvent
+	SigningKeys, ServiceTokens, TokenClients chan event.GenericEvent
 }
 
 // DefaultOptions is how the operator runs without flags.

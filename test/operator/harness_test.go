@@ -85,7 +85,11 @@ func (w *world) clear() {
 	ctx := context.WithoutCancel(w.t.Context())
 	var tokens v1alpha1.ServiceTokenList
 	var keys v1alpha1.SigningKeyList
-	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys))
+	var clients v1alpha1.TokenClientList
+	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys), w.c.List(ctx, &clients))
+	for i := range clients.Items {
+		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &clients.Items[i])))
+	}
 	for i := range tokens.Items {
 		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &tokens.Items[i])))
 	}
@@ -101,7 +105,9 @@ type setup func(*app.Options, *rest.Config)
 func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup) *operator {
 	t.Helper()
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
-	o.wake = &app.Wake{SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent)}
+	o.wake = &app.Wake{
+		SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent), TokenClients: make(chan event.GenericEvent),
+	}
 	o.options.LeaderElect, o.options.ShutdownDelay = false, 0
 	o.options.WebhookHost, o.options.WebhookPort = "127.0.0.1", webhookPort(t)
 	o.options.WebhookNames = []string{"127.0.0.1"}
@@ -161,7 +167,8 @@ func (w *world) look() {
 	w.t.Helper()
 	var keys v1alpha1.SigningKeyList
 	var tokens v1alpha1.ServiceTokenList
-	w.must(w.c.List(w.t.Context(), &keys), w.c.List(w.t.Context(), &tokens))
+	var clients v1alpha1.TokenClientList
+	w.must(w.c.List(w.t.Context(), &keys), w.c.List(w.t.Context(), &tokens), w.c.List(w.t.Context(), &clients))
 	watches := w.op.options.Operator.Watches
 	for i := range keys.Items {
 		if watches(keys.Items[i].Namespace) {
@@ -171,6 +178,11 @@ func (w *world) look() {
 	for i := range tokens.Items {
 		if watches(tokens.Items[i].Namespace) {
 			w.op.wake.ServiceTokens <- event.GenericEvent{Object: &tokens.Items[i]}
+		}
+	}
+	for i := range clients.Items {
+		if watches(clients.Items[i].Namespace) {
+			w.op.wake.TokenClients <- event.GenericEvent{Object: &clients.Items[i]}
 		}
 	}
 }
