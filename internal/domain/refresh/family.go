@@ -125,7 +125,7 @@ func (f Family) EndsAt() time.Time { return f.Newest.ExpiresAt }
 func (f Family) Judge(t Token, now time.Time) State {
 	hash := t.Hash()
 	switch {
-	case t.FamilyID() != f.ID:
+	case t.IsZero() || t.FamilyID() != f.ID:
 		return Unknown
 	case !f.RevokedAt.IsZero():
 		return Revoked
