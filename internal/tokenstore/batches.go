@@ -8,9 +8,6 @@ import (
 	"github.com/keyturn/keyturn/internal/domain/refresh"
 )
 
-// batch is how many rows one statement changes at most, so that none keeps others waiting for long.
-const batch = 500
-
 // RevokeAll is of [Families].
 func (s *Store) RevokeAll(ctx context.Context, selection Selection, reason refresh.Reason, now time.Time) (revoked int, err error) {
 	defer measure("RevokeAll", func() string { return outcome("Done", err) })()
@@ -56,11 +53,11 @@ func (s *Store) inBatches(ctx context.Context, statement string, args ...any) (i
 	for changed := 0; ; {
 		n := 0
 		err := s.ask(ctx, func(ctx context.Context, q querier) (err error) {
-			n, err = s.exec(ctx, q, statement, append([]any{batch}, args...)...)
+			n, err = s.exec(ctx, q, statement, append([]any{s.batch}, args...)...)
 			return err
 		})
 		changed += n
-		if err != nil || n < batch {
+		if err != nil || n < s.batch {
 			return changed, err
 		}
 	}

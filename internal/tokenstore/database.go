@@ -37,6 +37,10 @@ type Store struct {
 	db      *sql.DB
 	dialect dialect
 	close   func() error
+	// batch is how many rows one statement changes at most, so that none keeps others waiting for long.
+	batch int
+	// commit is (*sql.Tx).Commit; tests break it.
+	commit func(*sql.Tx) error
 
 	// preparing has a value in it while somebody migrates the database; prepared is guarded by it.
 	preparing chan struct{}
@@ -52,7 +56,7 @@ var (
 
 func newStore(db *sql.DB, d dialect, closeDB func() error) *Store {
 	return &Store{
-		db: db, dialect: d, close: closeDB,
+		db: db, dialect: d, close: closeDB, batch: 500, commit: (*sql.Tx).Commit,
 		preparing:   make(chan struct{}, 1),
 		undelivered: undelivered{lost: map[string]lost{}},
 	}
@@ -98,7 +102,7 @@ func (s *Store) transaction(ctx context.Context, f func(context.Context, querier
 		_ = tx.Rollback()
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := s.commit(tx); err != nil {
 		return fmt.Errorf("%w: %w", errOutcome, err)
 	}
 	return nil

@@ -106,7 +106,7 @@ func (s *Store) insert(ctx context.Context, q querier, f refresh.Family) error {
 			token_hash, token_issued_at, token_expires_at, revoked_at, revocation_reason
 		) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '')`,
 		f.ID, f.Issuer.UID, column(f.ClientID), column(f.Subject), string(granted), f.CreatedAt.Unix(), f.ExpiresAt.Unix(),
-		text(f.Newest.Hash), f.Newest.IssuedAt.Unix(), f.Newest.ExpiresAt.Unix())
+		f.Newest.Hash.String(), f.Newest.IssuedAt.Unix(), f.Newest.ExpiresAt.Unix())
 	return err
 }
 
@@ -116,7 +116,7 @@ func (s *Store) update(ctx context.Context, q querier, f refresh.Family) error {
 		UPDATE keyturn_refresh_families
 		SET token_hash = $2, token_issued_at = $3, token_expires_at = $4, revoked_at = $5, revocation_reason = $6
 		WHERE id = $1`,
-		f.ID, text(f.Newest.Hash), f.Newest.IssuedAt.Unix(), f.Newest.ExpiresAt.Unix(), unix(f.RevokedAt), string(f.Reason))
+		f.ID, f.Newest.Hash.String(), f.Newest.IssuedAt.Unix(), f.Newest.ExpiresAt.Unix(), unix(f.RevokedAt), string(f.Reason))
 	return err
 }
 
@@ -145,8 +145,6 @@ func (s *Store) find(ctx context.Context, q querier, id, lock string) (refresh.F
 	f.Newest.IssuedAt, f.Newest.ExpiresAt = instant(issuedAt), instant(idleAt)
 	return s.undelivered.undo(f), nil
 }
-
-func text(hash refresh.Hash) string { return hex.EncodeToString(hash[:]) }
 
 // column is a text as it is compared: PostgreSQL stores no NUL.
 func column(text string) string {

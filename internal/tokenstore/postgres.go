@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -27,11 +28,12 @@ func openPostgres(ctx context.Context, address, rest string) (*Store, error) {
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	return newStore(db, dialect{
-		statement:  func(statement string) string { return statement },
-		isolation:  sql.LevelReadCommitted,
-		lockRow:    " FOR UPDATE",
-		lockFree:   " FOR UPDATE SKIP LOCKED",
-		hasVersion: `SELECT to_regclass('keyturn_token_store_version') IS NOT NULL`,
+		statement: func(statement string) string { return statement },
+		isolation: sql.LevelReadCommitted,
+		lockRow:   " FOR UPDATE",
+		lockFree:  " FOR UPDATE SKIP LOCKED",
+		// Not to_regclass: it can answer from before the lock, what it remembers is not looked through while an advisory lock is awaited.
+		hasVersion: `SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = 'keyturn_token_store_version' AND pg_table_is_visible(oid))`,
 		lockSchema: `SELECT pg_advisory_xact_lock(7235419804236)`, // any number that others will not think of
 	}, func() error {
 		err := db.Close()
@@ -67,6 +69,10 @@ func postgresConfig(address, rest string) (*pgxpool.Config, error) {
 	}
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectLimit {
 		config.ConnConfig.ConnectTimeout = connectLimit
+	}
+	// A standby cannot store anything: another host of the URL may, or this one later.
+	if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	// A connection that broke while it lay idle must not fail an operation.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }

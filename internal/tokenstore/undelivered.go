@@ -80,7 +80,7 @@ func (s *Store) settle(ctx context.Context) error {
 				_, err := s.exec(ctx, q, `
 					UPDATE keyturn_refresh_families SET token_hash = $3, token_issued_at = $4, token_expires_at = $5
 					WHERE id = $1 AND token_hash = $2 AND revoked_at = 0`,
-					family, text(successor), text(l.previous.Hash), l.previous.IssuedAt.Unix(), l.previous.ExpiresAt.Unix())
+					family, successor.String(), l.previous.Hash.String(), l.previous.IssuedAt.Unix(), l.previous.ExpiresAt.Unix())
 				return err
 			})
 			if err != nil {

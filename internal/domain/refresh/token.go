@@ -87,6 +87,9 @@ func (t Token) family() [familyBytes]byte {
 // Hash is the SHA-256 of a token, which is all that is ever stored of it.
 type Hash [sha256.Size]byte
 
+// String is in hexadecimal digits. It may be shown: no token can be made from it.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
 // Hash returns the token's hash.
 func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.Reveal())) }
 
