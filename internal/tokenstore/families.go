@@ -58,9 +58,6 @@ func (s *Store) Use(ctx context.Context, token refresh.Token, idle time.Duration
 	if err != nil {
 		return Rotation{}, fmt.Errorf("use a refresh token: %w", err)
 	}
-	if r.State == refresh.Usable {
-		s.undelivered.forget(before.ID)
-	}
 	return r, nil
 }
 

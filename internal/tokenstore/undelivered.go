@@ -34,17 +34,11 @@ func (u *undelivered) add(before, after refresh.Family) {
 	if !found && len(u.lost) >= undeliveredLimit || len(l.successors) >= undeliveredLimit {
 		return
 	}
-	if l.previous != before.Newest {
+	if l.previous != before.Newest { // an earlier one was used after all
 		l = lost{previous: before.Newest}
 	}
 	l.successors = append(slices.Clone(l.successors), after.Newest.Hash)
 	u.lost[before.ID] = l
-}
-
-func (u *undelivered) forget(family string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.lost, family)
 }
 
 // undo is the family without a successor that nobody has.
@@ -79,7 +73,7 @@ func (s *Store) settle(ctx context.Context) error {
 			err := s.ask(ctx, func(ctx context.Context, q querier) error {
 				_, err := s.exec(ctx, q, `
 					UPDATE keyturn_refresh_families SET token_hash = $3, token_issued_at = $4, token_expires_at = $5
-					WHERE id = $1 AND token_hash = $2 AND revoked_at = 0`,
+					WHERE id = $1 AND token_hash = $2`,
 					family, successor.String(), l.previous.Hash.String(), l.previous.IssuedAt.Unix(), l.previous.ExpiresAt.Unix())
 				return err
 			})
