@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxDenyListBytes = 1 << 20 // a ConfigMap has no more
+	maxDenyListBytes = 8 << 20 // of a URL; a ConfigMap has less than one
 	defaultDenyCache = time.Minute
 )
 

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/pkg/verify"
 )
@@ -145,6 +147,45 @@ func TestBothReadersAgreeOnWhatWasTamperedWith(t *testing.T) {
 		mustAgree(t, set, keys, tampered)
 		if _, err := verify.Read(tampered, set); err == nil && tampered != token {
 			t.Error("a token that was tampered with verifies")
+		}
+	})
+}
+
+func TestADenyListDeniesHereWhatItDeniesInTheOperator(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		instant := rapid.Custom(func(t *rapid.T) time.Time {
+			return time.Unix(1_800_000_000+rapid.Int64Range(-3, 3).Draw(t, "second"), 0).UTC()
+		})
+		text := rapid.SampledFrom([]string{"a", "<\u2028\"ü", strings.Repeat("x", 320)})
+		var entries []denylist.Entry
+		for range rapid.IntRange(0, 8).Draw(t, "entries") {
+			e := denylist.Entry{
+				Kind:  rapid.SampledFrom([]denylist.Kind{"jti", "sub", "client_id", "kid", ""}).Draw(t, "kind"),
+				Value: text.Draw(t, "value"), IssuedBefore: instant.Draw(t, "before"), Until: instant.Draw(t, "until"),
+			}
+			switch {
+			case e.Kind == denylist.Everything:
+				e.Value = ""
+			case e.Kind == denylist.TokenID || rapid.Bool().Draw(t, "all"):
+				e.IssuedBefore = time.Time{}
+			}
+			entries = append(entries, e)
+		}
+		list := denylist.Compile(entries, start().Add(-time.Hour))
+		document, err := list.Encode(issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := rapid.OneOf(rapid.Just(""), text)
+		token := verify.Token{
+			ID: said.Draw(t, "jti"), Subject: said.Draw(t, "sub"), ClientID: said.Draw(t, "client_id"), KeyID: said.Draw(t, "kid"),
+			IssuedAt: instant.Draw(t, "iat"),
+		}
+		_, theirs := list.Denies(denylist.Token{
+			ID: token.ID, Subject: token.Subject, ClientID: token.ClientID, KeyID: token.KeyID, IssuedAt: token.IssuedAt,
+		})
+		if ours, err := verify.Denied(document, issuer, &token); err != nil || ours != theirs {
+			t.Fatalf("this package denies %v (error %v), the operator %v by %s", ours, err, theirs, document)
 		}
 	})
 }

@@ -42,3 +42,9 @@ func (f Fetch) Through(transport http.RoundTripper) Fetch {
 
 // Remembered is how many tokens are remembered.
 func (v *Verifier) Remembered() int { return len(v.remembers.tokens) }
+
+// Denied judges a token by a deny list, and by nothing else.
+func Denied(list []byte, issuer string, token *Token) (bool, error) {
+	read, err := parseDenyList(list, issuer)
+	return err == nil && read.denies(token), err
+}
