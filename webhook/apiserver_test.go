@@ -91,6 +91,7 @@ func (s *apiServer) start() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	indexer := mgr.GetFieldIndexer()
 	s.must(indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex))
+	s.must(indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex))
 	clk := clocktesting.NewFakePassiveClock(today())
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{

@@ -6,5 +6,5 @@
 package webhook
 
 // +kubebuilder:webhookconfiguration:mutating=false,name=keyturn
-// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys;servicetokens,verbs=get;list;watch
+// +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys;servicetokens;tokenclients,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets;namespaces,verbs=get;list;watch

@@ -73,6 +73,7 @@ func serveFor(t *testing.T, operator spec.Operator, cached, live client.Client) 
 func cluster(objects ...client.Object) client.Client {
 	return fake.NewClientBuilder().WithScheme(controlplane.Scheme()).WithObjects(objects...).
 		WithIndex(&v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex).
+		WithIndex(&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex).
 		Build()
 }

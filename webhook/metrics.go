@@ -39,10 +39,13 @@ func init() {
 
 // The names of the webhooks in metrics.
 const (
-	nameSigningKey   = "signingkey"
-	nameServiceToken = "servicetoken"
-	nameSecret       = "secret"
-	namePod          = "pod"
+	nameSigningKey      = "signingkey"
+	nameServiceToken    = "servicetoken"
+	nameTokenClient     = "tokenclient"
+	nameTokenRevocation = "tokenrevocation"
+	nameTokenPolicy     = "tokenpolicy"
+	nameSecret          = "secret"
+	namePod             = "pod"
 )
 
 // Reasons and results beside the kinds of faults.
@@ -77,14 +80,32 @@ func reasonsOfFields() map[string][]reasonOfField {
 			{"spec.subject", "SubjectNotAllowed"},
 			{"spec", "RuleSaysNo"},
 		},
+		nameTokenClient: {
+			{"spec.claims", "InvalidClaims"},
+			{"spec.accessTokenDuration", "InvalidDuration"},
+			{"spec.authentication.privateKeyJWT", "InvalidKeys"},
+			{"spec.authentication.serviceAccounts", "InvalidSelector"},
+			{"spec.signingKeyRef.namespace", "NamespaceNotAllowed"},
+			{"spec.signingKeyRef", "SigningKeyNotUsable"},
+			{"spec", "RuleSaysNo"},
+		},
+		nameTokenRevocation: {
+			{"spec.issuedBefore", "InFuture"},
+		},
+		nameTokenPolicy: {
+			{"spec.issuers", "InvalidIssuer"},
+			{"spec.rules", "InvalidRule"},
+			{"spec.headers", "InvalidHeader"},
+		},
 	}
 }
 
 func reasonsOfWebhooks() map[string][]string {
 	reasons := map[string][]string{
-		nameSigningKey: {reasonTokenAlive},
-		nameSecret:     faultKinds(),
-		namePod:        {expired.String(), revoked.String()},
+		nameSigningKey:      {reasonTokenAlive},
+		nameTokenRevocation: {reasonTokenAlive},
+		nameSecret:          faultKinds(),
+		namePod:             {expired.String(), revoked.String()},
 	}
 	for webhook, fields := range reasonsOfFields() {
 		for _, f := range fields {

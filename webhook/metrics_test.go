@@ -82,6 +82,12 @@ func TestRefusalsAreCountedByReason(t *testing.T) {
 		return request{path: webhook.PathSecret, new: tokenSecret("shop", "new", compact)}
 	}
 	as := func(key *v1alpha1.SigningKey) request { return asked(key, func(*v1alpha1.ServiceTokenSpec) {}) }
+	client := func(key *v1alpha1.SigningKey, change ...func(*v1alpha1.TokenClient)) request {
+		return request{path: webhook.PathTokenClient, new: tokenClient("shop", "new", key, change...)}
+	}
+	policy := func(change ...func(*v1alpha1.TokenPolicySpec)) request {
+		return request{path: webhook.PathTokenPolicy, new: tokenPolicy(open, change...)}
+	}
 	empty := tokenSecret("shop", "new", "")
 	empty.Data = nil
 	selector := metav1.LabelSelector{MatchLabels: map[string]string{"a b": "c"}}
@@ -102,6 +108,23 @@ func TestRefusalsAreCountedByReason(t *testing.T) {
 		"servicetoken SigningKeyNotUsable": as(broken),
 		"servicetoken SubjectNotAllowed":   asked(open, func(s *v1alpha1.ServiceTokenSpec) { s.ServiceAccountName, s.Subject = "", "admin" }),
 		"servicetoken RuleSaysNo":          as(picky),
+
+		"tokenclient InvalidClaims":   client(open, claiming("iss", "1")),
+		"tokenclient InvalidDuration": client(open, accessing(48*time.Hour)),
+		"tokenclient InvalidKeys": client(open, func(c *v1alpha1.TokenClient) {
+			c.Spec.Authentication = v1alpha1.ClientAuthentication{PrivateKeyJWT: &v1alpha1.PrivateKeyJWTAuthentication{JWKS: "{}"}}
+		}),
+		"tokenclient InvalidSelector": client(open, func(c *v1alpha1.TokenClient) {
+			c.Spec.Authentication = v1alpha1.ClientAuthentication{ServiceAccounts: &v1alpha1.ServiceAccountAuthentication{Selector: &selector}}
+		}),
+		"tokenclient NamespaceNotAllowed": client(key),
+		"tokenclient SigningKeyNotUsable": client(broken),
+		"tokenclient RuleSaysNo":          client(picky),
+		"tokenrevocation InFuture":        {path: webhook.PathTokenRevocation, new: tokenRevocation(before(today().Add(time.Hour)))},
+		"tokenrevocation TokenAlive":      {path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))},
+		"tokenpolicy InvalidIssuer":       policy(keyRef("bank", "open")),
+		"tokenpolicy InvalidRule":         policy(ruling("x")),
+		"tokenpolicy InvalidHeader":       policy(headers("a", "A")),
 
 		"secret Absent":       {path: webhook.PathSecret, new: empty},
 		"secret Malformed":    holding("x"),
@@ -144,9 +167,12 @@ func TestRequestsThatCannotBeJudgedAreCounted(t *testing.T) {
 	const name = "keyturn_admission_refusals_total"
 	key := signingKey("bank", "main")
 	for labels, r := range map[string]request{
-		"signingkey Error":   {path: webhook.PathSigningKey, new: key},
-		"servicetoken Error": {path: webhook.PathServiceToken, new: serviceToken("shop", "till", key)},
-		"secret Error":       {path: webhook.PathSecret, new: tokenSecret("shop", "new", newRing(t, key).sign(t, key.Spec.Issuer, time.Hour))},
+		"signingkey Error":      {path: webhook.PathSigningKey, new: key},
+		"servicetoken Error":    {path: webhook.PathServiceToken, new: serviceToken("shop", "till", key)},
+		"tokenclient Error":     {path: webhook.PathTokenClient, new: tokenClient("shop", "till", key)},
+		"tokenrevocation Error": {path: webhook.PathTokenRevocation, new: tokenRevocation()},
+		"tokenpolicy Error":     {path: webhook.PathTokenPolicy, new: tokenPolicy(key)},
+		"secret Error":          {path: webhook.PathSecret, new: tokenSecret("shop", "new", newRing(t, key).sign(t, key.Spec.Issuer, time.Hour))},
 	} {
 		before := series(t, name)
 		if got := a.ask(r); got.Allowed {

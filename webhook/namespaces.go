@@ -29,12 +29,15 @@ func (w *world) judging(hook *admission.Webhook) *admission.Webhook {
 	return hook
 }
 
-// missing says why a ServiceToken gets no token although nothing is wrong with it.
-func (w *world) missing(key client.ObjectKey) string {
+// nothingIssued is what follows for whoever asks a key for tokens.
+const nothingIssued = "so nothing is issued"
+
+// missing says what follows from a key in that field that is not there, although nothing is wrong with the object.
+func (w *world) missing(path string, key client.ObjectKey, consequence string) string {
 	if !w.Operator.Watches(key.Namespace) {
-		return fmt.Sprintf("spec.signingKeyRef: the operator does not watch namespace %s (--watch-namespaces), so nothing is issued", key.Namespace)
+		return fmt.Sprintf("%s: the operator does not watch namespace %s (--watch-namespaces), %s", path, key.Namespace, consequence)
 	}
-	return fmt.Sprintf("spec.signingKeyRef: there is no SigningKey %s yet, so nothing is issued until it is there", key)
+	return fmt.Sprintf("%s: there is no SigningKey %s yet, %s until it is there", path, key, consequence)
 }
 
 // warnOfReach names the namespaces that a selector means and the operator does not watch: they get no copy of the JWKS.

@@ -22,16 +22,19 @@ import (
 
 // The paths of the webhooks, as the markers in this package name them.
 const (
-	PathSigningKey   = "/validate-keyturn-dev-v1alpha1-signingkey"
-	PathServiceToken = "/validate-keyturn-dev-v1alpha1-servicetoken" //nolint:gosec // a path, not a credential
-	PathSecret       = "/validate-v1-secret-token"                   //nolint:gosec // a path, not a credential
-	PathPod          = "/validate-v1-pod"
+	PathSigningKey      = "/validate-keyturn-dev-v1alpha1-signingkey"
+	PathServiceToken    = "/validate-keyturn-dev-v1alpha1-servicetoken"    //nolint:gosec // a path, not a credential
+	PathTokenClient     = "/validate-keyturn-dev-v1alpha1-tokenclient"     //nolint:gosec // a path, not a credential
+	PathTokenRevocation = "/validate-keyturn-dev-v1alpha1-tokenrevocation" //nolint:gosec // a path, not a credential
+	PathTokenPolicy     = "/validate-keyturn-dev-v1alpha1-tokenpolicy"     //nolint:gosec // a path, not a credential
+	PathSecret          = "/validate-v1-secret-token"                      //nolint:gosec // a path, not a credential
+	PathPod             = "/validate-v1-pod"
 )
 
 // Options is what the handlers work with.
 type Options struct {
-	// Reader reads from caches: Secrets with Keyturn's label, namespaces as metadata, ServiceTokens with
-	// spec.IndexSigningKey and SigningKeys with spec.IndexIssuer.
+	// Reader reads from caches: Secrets with Keyturn's label, namespaces as metadata, ServiceTokens and
+	// TokenClients with spec.IndexSigningKey, and SigningKeys with spec.IndexIssuer.
 	Reader client.Reader
 	// APIReader reads from the API server.
 	APIReader client.Reader
@@ -50,6 +53,9 @@ func Register(server ctrlwebhook.Server, options Options) {
 	w := &world{Options: options}
 	server.Register(PathSigningKey, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey})))
 	server.Register(PathServiceToken, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken})))
+	server.Register(PathTokenClient, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenClient]{&tokenClients{world: w}, nameTokenClient})))
+	server.Register(PathTokenRevocation, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenRevocation]{&tokenRevocations{world: w}, nameTokenRevocation})))
+	server.Register(PathTokenPolicy, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenPolicy]{&tokenPolicies{world: w}, nameTokenPolicy})))
 	server.Register(PathSecret, w.judging(admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret})))
 	server.Register(PathPod, w.judging(admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod})))
 }
@@ -103,6 +109,16 @@ func (w *world) dependents(ctx context.Context, key *v1alpha1.SigningKey) ([]v1a
 	name := client.ObjectKeyFromObject(key).String()
 	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: name}); err != nil {
 		return nil, fmt.Errorf("list ServiceTokens of a SigningKey: %w", err)
+	}
+	return list.Items, nil
+}
+
+// clients are the TokenClients that name a SigningKey.
+func (w *world) clients(ctx context.Context, key *v1alpha1.SigningKey) ([]v1alpha1.TokenClient, error) {
+	var list v1alpha1.TokenClientList
+	name := client.ObjectKeyFromObject(key).String()
+	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: name}); err != nil {
+		return nil, fmt.Errorf("list TokenClients of a SigningKey: %w", err)
 	}
 	return list.Items, nil
 }

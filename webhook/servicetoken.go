@@ -50,7 +50,7 @@ func (h *serviceTokens) judge(ctx context.Context, t *v1alpha1.ServiceToken, fau
 		return nil, err
 	}
 	if key == nil {
-		warnings := admission.Warnings{h.missing(spec.KeyRef(t))}
+		warnings := admission.Warnings{h.missing("spec.signingKeyRef", spec.KeyRef(t), nothingIssued)}
 		return warnings, invalid("ServiceToken", t.Name, append(faults, h.Permit.CheckAlone(t)...))
 	}
 	namespace, err := h.namespace(ctx, t.Namespace)

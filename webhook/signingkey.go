@@ -125,7 +125,7 @@ func (h *signingKeys) warnOfOldSets(key *v1alpha1.SigningKey) admission.Warnings
 		policy.Propagation, policy.Skew, oldest)}
 }
 
-// warnOfShortening counts the ServiceTokens that a shorter maxDuration leaves without a new token.
+// warnOfShortening counts the ServiceTokens and TokenClients that a shorter maxDuration leaves without a new token.
 func (h *signingKeys) warnOfShortening(ctx context.Context, old, key *v1alpha1.SigningKey) (admission.Warnings, error) {
 	longest := spec.MaxDuration(key)
 	if longest >= spec.MaxDuration(old) {
@@ -135,17 +135,31 @@ func (h *signingKeys) warnOfShortening(ctx context.Context, old, key *v1alpha1.S
 	if err != nil {
 		return nil, err
 	}
-	var over []string
+	clients, err := h.clients(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var over, refused []string
 	for i := range tokens {
 		if spec.Duration(&tokens[i]) > longest {
 			over = append(over, tokens[i].Namespace+"/"+tokens[i].Name)
 		}
 	}
-	if len(over) == 0 {
-		return nil, nil
+	for i := range clients {
+		if spec.AccessTokenDuration(&clients[i]) > longest {
+			refused = append(refused, clients[i].Namespace+"/"+clients[i].Name)
+		}
 	}
-	return admission.Warnings{fmt.Sprintf("spec.tokens.maxDuration: %s more than %s and will not be issued again: %s",
-		count(len(over), "ServiceToken asks for", "ServiceTokens ask for"), longest, some(over))}, nil
+	var warnings admission.Warnings
+	if len(over) > 0 {
+		warnings = append(warnings, fmt.Sprintf("spec.tokens.maxDuration: %s more than %s and will not be issued again: %s",
+			count(len(over), "ServiceToken asks for", "ServiceTokens ask for"), longest, some(over)))
+	}
+	if len(refused) > 0 {
+		warnings = append(warnings, fmt.Sprintf("spec.tokens.maxDuration: %s more than %s and will get no token: %s",
+			count(len(refused), "TokenClient asks for", "TokenClients ask for"), longest, some(refused)))
+	}
+	return warnings, nil
 }
 
 // count writes a number with its noun and verb.

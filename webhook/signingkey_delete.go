@@ -61,8 +61,8 @@ func isCleaner(ctx context.Context) bool {
 }
 
 // isEnding says whether a namespace is being deleted, by the API server's own word if the cache says no.
-func (h *signingKeys) isEnding(ctx context.Context, name string) (bool, error) {
-	for _, reader := range []client.Reader{h.Reader, h.APIReader} {
+func (w *world) isEnding(ctx context.Context, name string) (bool, error) {
+	for _, reader := range []client.Reader{w.Reader, w.APIReader} {
 		namespace := emptyNamespace()
 		err := reader.Get(ctx, client.ObjectKey{Name: name}, namespace)
 		if client.IgnoreNotFound(err) != nil {

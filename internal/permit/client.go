@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -23,7 +24,12 @@ func (c *Checker) CheckClientAlone(t *v1alpha1.TokenClient) field.ErrorList {
 		refused = append(refused, field.Invalid(path.Child("accessTokenDuration"), d.String(),
 			fmt.Sprintf("must be at least %s, the operator's --minimum-duration: lengthen it", c.operator.MinimumDuration)))
 	}
-	return append(refused, checkPrivateKeyJWT(t.Spec.Authentication.PrivateKeyJWT, path.Child("authentication", "privateKeyJWT"))...)
+	authentication := path.Child("authentication")
+	if accounts := t.Spec.Authentication.ServiceAccounts; accounts != nil {
+		refused = append(refused, metav1validation.ValidateLabelSelector(accounts.Selector, metav1validation.LabelSelectorValidationOptions{},
+			authentication.Child("serviceAccounts", "selector"))...)
+	}
+	return append(refused, checkPrivateKeyJWT(t.Spec.Authentication.PrivateKeyJWT, authentication.Child("privateKeyJWT"))...)
 }
 
 // CheckClient says why a key's policy refuses whatever a TokenClient could ask for now. What depends on the request, on who asks
