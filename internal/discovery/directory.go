@@ -94,6 +94,15 @@ func (d *Directory) lookup(name types.NamespacedName) *entry {
 	return d.entries[name]
 }
 
+// JWKS returns what a SigningKey publishes at this moment, and its entity tag, for whoever verifies in this process. There is no set
+// while no key can be published.
+func (d *Directory) JWKS(key types.NamespacedName) (set []byte, tag string) {
+	if found := d.lookup(key); found != nil {
+		return found.jwks.content, found.jwks.tag
+	}
+	return nil, ""
+}
+
 func (d *Directory) put(name types.NamespacedName, e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
