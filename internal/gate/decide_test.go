@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -274,6 +276,75 @@ func TestPathsOfPolicies(t *testing.T) {
 				if got := r.send(method, path, s.sign(nil)); got != want {
 					t.Errorf("%s: got %d, want %d", method, got, want)
 				}
+			}
+		})
+	}
+}
+
+func TestRevokedTokensAreRefusedAlsoWhereTheyAreRemembered(t *testing.T) {
+	r, s := begun(t)
+	careless, s2 := begun(t, func(p *v1alpha1.TokenPolicySpec) { p.DenyList = v1alpha1.DenyListDisabled })
+	for _, step := range []struct {
+		when       string
+		revoked    []string
+		unknowable error
+		want       int
+	}{
+		{"before", nil, nil, 200},
+		{"while another one is", []string{"two"}, nil, 200},
+		{"while it is", []string{"one"}, nil, 401},
+		{"while nobody can know", nil, errors.New("starting"), 503},
+		{"afterwards", nil, nil, 200},
+	} {
+		r.revoked, r.unknowable = step.revoked, step.unknowable
+		careless.revoked, careless.unknowable = step.revoked, step.unknowable
+		if got := r.status(s.sign(nil)); got != step.want {
+			t.Errorf("%s: got %d, want %d", step.when, got, step.want)
+		}
+		if got := careless.status(s2.sign(nil)); got != 200 {
+			t.Errorf("%s, without deny list: got %d", step.when, got)
+		}
+	}
+}
+
+func TestRulesDecide(t *testing.T) {
+	r, s := begun(t, rule(`request.method == "GET" || "admin" in claims.roles`, "only admins write"),
+		rule(`request.host == "orders.example.com" && request.path.startsWith("/orders/")`, ""))
+	for name, test := range map[string]struct {
+		claims  claims
+		headers []string
+		want    string // what is told to whoever is refused
+	}{
+		"all are true":         {headers: []string{"X-Forwarded-Uri", "/orders/7"}},
+		"with an encoded path": {headers: []string{"X-Forwarded-Uri", "/orders/a%20b?q"}},
+		"in capitals":          {headers: []string{"X-Forwarded-Host", "ORDERS.example.com:443", "X-Forwarded-Uri", "/orders/7"}},
+		"an admin": {
+			claims: claims{"roles": []string{"admin"}}, headers: []string{"X-Forwarded-Method", "POST", "X-Forwarded-Uri", "/orders/7"},
+		},
+		"no admin": {
+			claims: claims{"roles": []string{"user"}}, headers: []string{"X-Forwarded-Method", "POST", "X-Forwarded-Uri", "/orders/7"},
+			want: "only admins write",
+		},
+		"a claim that is missing": {headers: []string{"X-Forwarded-Method", "POST", "X-Forwarded-Uri", "/orders/7"}, want: "only admins write"},
+		"another path":            {headers: []string{"X-Forwarded-Uri", "/admin"}, want: "a rule of the policy refuses the request"},
+		"another host":            {headers: []string{"X-Forwarded-Host", "evil.example.com", "X-Forwarded-Uri", "/orders/7"}, want: "a rule of the policy refuses the request"},
+		"a method by a header": {
+			headers: []string{"X-Forwarded-Uri", "/orders/7", "X-HTTP-Method-Override", "DELETE"}, want: "a header asks for another method than the request has",
+		},
+		"a number that CEL has not": {
+			claims: claims{"n": json.RawMessage("1e999")}, headers: []string{"X-Forwarded-Uri", "/orders/7"},
+			want: "the token has claims that a rule of the policy cannot be evaluated on",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := r.told(s.sign(test.claims), test.headers...)
+			want := told{status: 200}
+			if test.want != "" {
+				want = told{status: 403, body: test.want, challenge: fmt.Sprintf(
+					`Bearer realm="api", error="insufficient_scope", error_description="%s"`, test.want)}
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(told{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

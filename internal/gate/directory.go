@@ -27,6 +27,9 @@ type Published interface {
 	JWKS(key types.NamespacedName) (set []byte, tag string)
 }
 
+// DenyLists gives the deny list of a SigningKey: the tokens that TokenRevocations take back.
+type DenyLists func(key types.NamespacedName) verify.DenyFunc
+
 // Directory holds the TokenPolicies ready to judge by. It is safe for concurrent use.
 type Directory struct {
 	reader    client.Reader
@@ -43,11 +46,13 @@ type Directory struct {
 
 // NewDirectory makes a Directory that is empty until it follows something. It reads from caches alone. Each policy remembers up
 // to cacheSize tokens that it has verified.
-func NewDirectory(reader client.Reader, published Published, operator spec.Operator, clk clock.PassiveClock, cacheSize int) *Directory {
+func NewDirectory(
+	reader client.Reader, published Published, denyLists DenyLists, operator spec.Operator, clk clock.PassiveClock, cacheSize int,
+) *Directory {
 	d := &Directory{reader: reader, published: published, operator: operator, policies: map[types.NamespacedName]*policy{}}
 	d.compiler = &compiler{
 		sources: newSources(clk.Now), published: func(key types.NamespacedName) verify.KeySource { return publishedKeys(published, key) },
-		cacheSize: cacheSize, shortest: operator.LongestView(), clock: clk.Now,
+		denyLists: denyLists, cacheSize: cacheSize, shortest: operator.LongestView(), clock: clk.Now,
 	}
 	return d
 }

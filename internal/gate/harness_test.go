@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/spec"
+	"github.com/keyturn/keyturn/pkg/verify"
 	"github.com/keyturn/keyturn/test/controlplane"
 )
 
@@ -46,9 +49,12 @@ type replica struct {
 	gate      *Gate
 	handler   http.Handler
 	published published
-	lines     []string
-	logs      context.Context
-	written   int64
+	// revoked are the IDs of tokens that were taken back; unknowable says that nobody can know.
+	revoked    []string
+	unknowable error
+	lines      []string
+	logs       context.Context
+	written    int64
 }
 
 // oldView is a View that is as old as the test says.
@@ -60,7 +66,7 @@ func (v *oldView) IsStale(time.Time) bool      { return v.age > v.limit }
 type published map[types.NamespacedName][]byte
 
 func (p published) JWKS(key types.NamespacedName) (set []byte, tag string) {
-	return p[key], fmt.Sprintf("%x", len(p[key]))
+	return p[key], fmt.Sprintf("%x", sha256.Sum256(p[key]))
 }
 
 // newReplica knows no object.
@@ -74,10 +80,16 @@ func newReplica(t *testing.T) *replica {
 		r.lines = append(r.lines, prefix+" "+args)
 	}, funcr.Options{}))
 	operator := spec.Operator{ExternalURL: external, SignerStaleness: 2 * time.Minute}
-	r.directory = NewDirectory(r.cache, r.published, operator, r.clock, 100)
+	r.directory = NewDirectory(r.cache, r.published, r.denyList, operator, r.clock, 100)
 	r.gate = New(r.directory, &r.view, r.clock)
 	r.handler = NewHandler(r.gate, external, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	return r
+}
+
+func (r *replica) denyList(types.NamespacedName) verify.DenyFunc {
+	return func(_ context.Context, token *verify.Token) (bool, error) {
+		return slices.Contains(r.revoked, token.ID), r.unknowable
+	}
 }
 
 func (r *replica) must(errs ...error) {
@@ -276,3 +288,24 @@ func (r *replica) send(method, path, token string) int {
 }
 
 func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+
+// present asks as a proxy does that hands on whatever there is.
+func (r *replica) present(incoming Incoming) *httptest.ResponseRecorder {
+	r.t.Helper()
+	request := httptest.NewRequestWithContext(r.logs, http.MethodGet, "https://keyturn/verify/shop/api", http.NoBody)
+	request.Header["Authorization"] = incoming.Authorization
+	request.Header["X-Forwarded-Method"] = incoming.Method
+	request.Header["X-Forwarded-Host"] = incoming.Host
+	request.Header["X-Forwarded-Uri"] = incoming.URI
+	response := httptest.NewRecorder()
+	r.handler.ServeHTTP(response, request)
+	return response
+}
+
+func named(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)}
+}
+
+func nameOf(policy string) types.NamespacedName {
+	return types.NamespacedName{Namespace: "shop", Name: policy}
+}

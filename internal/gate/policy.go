@@ -62,6 +62,7 @@ type compiler struct {
 	sources *sources
 	// published gives the keys of a SigningKey.
 	published func(types.NamespacedName) verify.KeySource
+	denyLists DenyLists
 	cacheSize int
 	// shortest is how old the view of the cluster can be of a replica that is ready.
 	shortest time.Duration
@@ -159,18 +160,10 @@ func (p *policy) makeVerifier(c *compiler, object *v1alpha1.TokenPolicy) {
 		Recalled: func(_ context.Context, found bool) { countRecall(found) },
 	}
 	for i := range p.issuers {
-		one := &p.issuers[i]
-		accepted := verify.Issuer{Name: one.name, Audiences: texts(object.Spec.Audiences)}
-		if one.external == nil {
-			accepted.Keys = c.published(one.signed)
-		} else {
-			shared, err := c.sources.take(one.external)
-			if err != nil {
-				p.problem = kube.Problemf(v1alpha1.ReasonInvalidSpec, "issuer %s %v", one.name, err)
-				return
-			}
-			one.shared = shared
-			accepted.Keys, accepted.Algorithms = shared, algorithms(one.external.Algorithms)
+		accepted, err := p.issuers[i].accept(c, object)
+		if err != nil {
+			p.problem = kube.Problemf(v1alpha1.ReasonInvalidSpec, "issuer %s %v", p.issuers[i].name, err)
+			return
 		}
 		options.Issuers = append(options.Issuers, accepted)
 	}
@@ -180,6 +173,25 @@ func (p *policy) makeVerifier(c *compiler, object *v1alpha1.TokenPolicy) {
 		return
 	}
 	p.verifier = verifier
+}
+
+// accept says which tokens of the issuer are accepted.
+func (i *issuer) accept(c *compiler, object *v1alpha1.TokenPolicy) (verify.Issuer, error) {
+	accepted := verify.Issuer{Name: i.name, Audiences: texts(object.Spec.Audiences)}
+	if i.external == nil {
+		accepted.Keys = c.published(i.signed)
+		if spec.HeedsDenyList(object) {
+			accepted.DenyList = c.denyLists(i.signed)
+		}
+		return accepted, nil
+	}
+	shared, err := c.sources.take(i.external)
+	if err != nil {
+		return accepted, err
+	}
+	i.shared = shared
+	accepted.Keys, accepted.Algorithms = shared, algorithms(i.external.Algorithms)
+	return accepted, nil
 }
 
 // release gives back what the policy has taken. It goes on judging the requests that have it already.
