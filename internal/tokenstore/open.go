@@ -22,6 +22,7 @@ import (
 // The parameters of PostgreSQL are those of libpq, and pool_max_conns, the most connections of this process. Without sslmode it is
 // verify-full, which is not the default of libpq; statement_timeout is 4 seconds, connect_timeout 3.
 func Open(ctx context.Context, address string) (*Store, error) {
+	address = strings.TrimSpace(address) // files end with a line break
 	scheme, rest, _ := strings.Cut(address, "://")
 	switch scheme {
 	case "sqlite":

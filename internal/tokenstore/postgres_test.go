@@ -2,6 +2,8 @@ package tokenstore_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -176,6 +178,40 @@ func TestCrashesOfPostgreSQLCostNoToken(t *testing.T) {
 		t.Error("all of them failed, or none, so that nothing was shown")
 	}
 	t.Logf("%d refreshes, %d without an answer", refreshed, failed)
+}
+
+func TestNothingIsSaidToAServerWithoutTLS(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is there at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan string, 10)
+	go func() {
+		defer close(heard)
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8)
+			_, _ = io.ReadFull(connection, request)
+			_, _ = connection.Write([]byte("N")) // PostgreSQL's answer to who asks for TLS where there is none
+			rest, _ := io.ReadAll(connection)
+			heard <- string(append(request, rest...))
+		}
+	}()
+	err = open(t, "postgres://user:password@"+listener.Addr().String()+"/db\n").Check(t.Context())
+	if !errors.Is(err, tokenstore.ErrUnavailable) || !strings.Contains(err.Error(), "TLS") {
+		t.Errorf("got %v, want that there is no TLS", err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for said := range heard {
+		if said != "\x00\x00\x00\x08\x04\xd2\x16\x2f" {
+			t.Errorf("the server heard %q, more than the question for TLS", said)
+		}
+	}
 }
 
 func TestNoErrorShowsAPassword(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 func sqliteStore(path string) (*Store, error) {
 	parameters := url.Values{
 		"_txlock":       {"immediate"},
-		"_busy_timeout": {"1000"}, // how long one that is ending may take to let go of the file
-		"_pragma":       {"locking_mode(EXCLUSIVE)"},
+		"_busy_timeout": {"1000"},                                          // how long one that is ending may take to let go of the file
+		"_pragma":       {"locking_mode(EXCLUSIVE)", "temp_store(MEMORY)"}, // there may be no folder for temporary files
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"}, // a commit is on the disk when it is acknowledged
 		"_defensive":    {"1"},
