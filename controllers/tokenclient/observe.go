@@ -61,6 +61,9 @@ var errCacheFollows = errors.New("the cache does not show the last write yet")
 // observe gathers what the decision needs. What somebody has to mend becomes the world's problem, and does not keep a client
 // secret from being rotated.
 func (r *Reconciler) observe(ctx context.Context, w *world) error {
+	if wrong := r.Permit.CheckClientAlone(w.object); len(wrong) > 0 {
+		w.block(kube.Problemf(v1alpha1.ReasonInvalidSpec, "%v", wrong.ToAggregate()))
+	}
 	if err := r.observeKey(ctx, w); err != nil {
 		return err
 	}
@@ -106,16 +109,16 @@ func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 	return err
 }
 
+// observePermission asks the key's policy.
 func (r *Reconciler) observePermission(ctx context.Context, w *world) error {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := r.Client.Get(ctx, client.ObjectKey{Name: w.object.Namespace}, namespace); err != nil {
 		return fmt.Errorf("read namespace: %w", err)
 	}
-	allowed, err := spec.Allows(w.key, spec.Namespace{Name: namespace.Name, Labels: namespace.Labels})
-	if err != nil || !allowed {
-		w.block(kube.Problemf(v1alpha1.ReasonNotAllowed, "spec.signingKeyRef: SigningKey %s does not sign for namespace %s",
-			spec.ClientKeyRef(w.object), w.object.Namespace))
+	refused := r.Permit.CheckClient(w.key, spec.Namespace{Name: namespace.Name, Labels: namespace.Labels}, w.object, r.Clock.Now())
+	if len(refused) > 0 {
+		w.block(kube.Problemf(v1alpha1.ReasonNotAllowed, "%v", refused.ToAggregate()))
 	}
 	return nil
 }

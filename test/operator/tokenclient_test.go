@@ -318,6 +318,14 @@ func TestAClientThatCannotAskForTokensSaysWhy(t *testing.T) {
 				c.Spec.GrantTypes = []v1alpha1.GrantType{v1alpha1.GrantClientCredentials, v1alpha1.GrantRefreshToken}
 			}, reason: v1alpha1.ReasonTokenStoreMissing,
 		},
+		"a claim does not compile": {
+			client: func(c *v1alpha1.TokenClient) {
+				c.Spec.Claims = []v1alpha1.ClaimExpression{{Name: "team", Expression: "client."}}
+			}, reason: v1alpha1.ReasonInvalidSpec,
+		},
+		"it asks for longer tokens than the key signs": {
+			client: func(c *v1alpha1.TokenClient) { c.Spec.AccessTokenDuration = duration(longestToken + time.Second) }, reason: v1alpha1.ReasonNotAllowed,
+		},
 		"an issuer on a host of its own needs no external URL": {operator: elsewhere, reason: v1alpha1.ReasonServing},
 	} {
 		t.Run(sentence, func(t *testing.T) {
