@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // The image has no certificates of public CAs.
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"

@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{- /* The rules of the ClusterRole that are about objects of the cluster, or those about objects of a namespace. */ -}}
 {{- define "keyturn.rules" -}}
-{{- $cluster := list "namespaces" "validatingwebhookconfigurations" -}}
+{{- $cluster := list "namespaces" "validatingwebhookconfigurations" "tokenreviews" -}}
 {{- $rules := list -}}
 {{- range .rules -}}
 {{- if eq $.cluster (has (first .resources) $cluster) }}{{ $rules = append $rules . }}{{ end -}}

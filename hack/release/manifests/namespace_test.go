@@ -72,7 +72,7 @@ func TestNamespacedModeHasRightsInItsNamespacesAlone(t *testing.T) {
 	for _, rule := range cluster {
 		resources = append(resources, follow(rule, []any{"resources", 0}))
 	}
-	if diff := cmp.Diff([]any{"namespaces", "validatingwebhookconfigurations"}, resources); diff != "" {
+	if diff := cmp.Diff([]any{"namespaces", "validatingwebhookconfigurations", "tokenreviews"}, resources); diff != "" {
 		t.Errorf("what has no namespace (-want +got):\n%s", diff)
 	}
 	for _, watched := range []string{"team-a", "team-b"} {
