@@ -23,7 +23,7 @@ type tokenRevocations struct{ *world }
 // ValidateCreate judges a new TokenRevocation. One that comes before its key, as from a backup, is in force as soon as that is
 // there.
 func (h *tokenRevocations) ValidateCreate(ctx context.Context, r *v1alpha1.TokenRevocation) (admission.Warnings, error) {
-	ref := spec.RevocationKeyRef(r)
+	ref := spec.RevokedKey(r)
 	key, err := h.signingKey(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (h *tokenRevocations) ValidateDelete(ctx context.Context, r *v1alpha1.Token
 	if ending, err := h.isEnding(ctx, r.Namespace); err != nil || ending {
 		return nil, err
 	}
-	key, err := h.signingKey(ctx, spec.RevocationKeyRef(r))
+	key, err := h.signingKey(ctx, spec.RevokedKey(r))
 	if err != nil || key == nil {
 		return nil, err
 	}

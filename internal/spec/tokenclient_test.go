@@ -75,7 +75,7 @@ func TestTokenRevocationsInstant(t *testing.T) {
 		"a written instant": {func(s *v1alpha1.TokenRevocationSpec) { s.IssuedBefore = &metav1.Time{Time: epoch().Add(-time.Hour)} }, epoch().Add(-time.Hour)},
 	}
 	for name, c := range cases {
-		if got := spec.IssuedBefore(revocation(c.given)); !got.Equal(c.want) {
+		if got := spec.Revocation(revocation(c.given), time.Hour).IssuedBefore; !got.Equal(c.want) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}

@@ -76,7 +76,7 @@ func TestADenyListThatIsNotUnderstoodLetsNobodyIn(t *testing.T) {
 		"an instant after the year 9999":   string(denying(`{"sub":"bob","issuedBefore":253402300800}`)),
 		"an end that is none":              string(denying(`{"sub":"bob","issuedBefore":1,"until":"never"}`)),
 		"a member twice":                   string(denying(`{"jti":"two","jti":"three"}`)),
-		"more than 8 MiB":   string(denying(`{"jti":"` + strings.Repeat("x", 8<<20) + `"}`)),
+		"more than 8 MiB":                  string(denying(`{"jti":"` + strings.Repeat("x", 8<<20) + `"}`)),
 		"the JWK Set mounted in its place": string(jwks(signer)),
 	} {
 		t.Run(sentence, func(t *testing.T) {

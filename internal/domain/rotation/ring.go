@@ -97,6 +97,16 @@ func (r Ring) Key(id string) (Key, bool) {
 	return r.find(func(k Key) bool { return k.ID == id })
 }
 
+// TokenLife is how long after it was issued a token can matter to anybody: the longest that any key of the ring may have given one, or the
+// policy allows, and the margin by which a Retired key is kept longer.
+func (r Ring) TokenLife(p Policy) time.Duration {
+	longest := p.LongestToken + p.Margin()
+	for _, k := range r.Keys {
+		longest = max(longest, k.LongestToken+k.Margin)
+	}
+	return longest
+}
+
 // IsDenied says whether the key of that ID was revoked and could still have live tokens.
 func (r Ring) IsDenied(id string) bool {
 	return slices.ContainsFunc(r.Denied, func(d Denial) bool { return d.ID == id })
