@@ -1,0 +1,102 @@
+package tokenservice
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/spec"
+)
+
+// The limits of a request: a request has at most two tokens, and everything else is short.
+const (
+	maxBodyBytes  = 64 << 10
+	maxParameters = 32
+)
+
+// guard reads the parameters of a request and refuses what no client sends, before anybody reads it in another way.
+func guard(r *http.Request, c *call) error {
+	if r.Method != http.MethodPost {
+		c.allow = http.MethodPost
+		return refuse(http.StatusMethodNotAllowed, "send the request by POST")
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) > 1:
+		return refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/x-www-form-urlencoded")
+	case r.Header.Get("Content-Encoding") != "":
+		return refuse(http.StatusUnsupportedMediaType, "send the body without Content-Encoding")
+	case r.URL.RawQuery != "":
+		return refuse(http.StatusBadRequest, "send all parameters in the body: others write URLs into their logs")
+	case len(r.Header.Values("Authorization")) > 1:
+		return refuse(http.StatusBadRequest, "send one Authorization header")
+	}
+	r.Body = http.MaxBytesReader(nil, r.Body, maxBodyBytes)
+	if err := r.ParseForm(); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body must have at most %d bytes", maxBodyBytes))
+		}
+		return refuse(http.StatusBadRequest, "the body cannot be read as application/x-www-form-urlencoded")
+	}
+	c.grantType = r.PostForm.Get("grant_type")
+	return checkParameters(r.PostForm)
+}
+
+// checkParameters is RFC 6749 section 3.2: parameters must not be there twice. Those that may be are of RFC 8693 section 2.1 and RFC
+// 8707 section 2.
+func checkParameters(form url.Values) error {
+	count := 0
+	for name, values := range form {
+		count += len(values)
+		if len(values) > 1 && name != "audience" && name != "resource" {
+			return refuse(http.StatusBadRequest, "a parameter is there twice")
+		}
+		for _, value := range append(values, name) {
+			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+				return refuse(http.StatusBadRequest, "a parameter has a control character")
+			}
+		}
+	}
+	if count > maxParameters {
+		return refuse(http.StatusBadRequest, fmt.Sprintf("there are more than %d parameters", maxParameters))
+	}
+	return nil
+}
+
+func refuse(status int, description string) error {
+	return op.NewStatusError(oidc.ErrInvalidRequest().WithDescription("%s", description), status)
+}
+
+// claimedClient is who the request says that it comes from, which is not proved yet.
+func claimedClient(r *http.Request) string {
+	id := r.PostForm.Get("client_id")
+	if user, _, ok := r.BasicAuth(); ok {
+		id, _ = url.QueryUnescape(user)
+	}
+	if assertion := r.PostForm.Get("client_assertion"); id == "" && assertion != "" {
+		if said, err := jose.Parse(assertion); err == nil {
+			id = said.Issuer
+		}
+	}
+	if _, ok := spec.ParseClientID(id); !ok {
+		return ""
+	}
+	return id
+}
+
+// address is who has sent the request, as far as this server sees.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

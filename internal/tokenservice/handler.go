@@ -1,0 +1,138 @@
+package tokenservice
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
+)
+
+// Endpoint is the last part of an endpoint's path.
+type Endpoint string
+
+// The endpoints of an issuer.
+const (
+	Token         Endpoint = "token"      // RFC 6749 section 3.2
+	Introspection Endpoint = "introspect" // RFC 7662 section 2
+	Revocation    Endpoint = "revoke"     // RFC 7009 section 2
+)
+
+// Handler answers the requests of clients.
+type Handler struct {
+	*service
+	prefix   string
+	limits   *limits
+	protocol http.Handler
+	next     http.Handler
+}
+
+// NewHandler makes a Handler of the endpoints of every SigningKey, with or without the path of the external URL before them. The next
+// one gets all other requests.
+func NewHandler(o Options, next http.Handler) *Handler {
+	h := &Handler{service: &service{Options: o}, limits: newLimits(o.Limits), next: next}
+	if external, err := url.Parse(o.Operator.ExternalURL); err == nil {
+		h.prefix = external.Path
+	}
+	h.protocol = op.RegisterServer(&server{service: h.service}, op.Endpoints{
+		Token:         op.NewEndpoint(string(Token)),
+		Introspection: op.NewEndpoint(string(Introspection)),
+		Revocation:    op.NewEndpoint(string(Revocation)),
+	}, op.WithServerCORSOptions(nil)) // No page of another origin has a client's secret.
+	return h
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, endpoint, ok := parsePath(r.URL.Path, h.prefix)
+	if !ok {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	now := h.Clock.Now()
+	c := &call{endpoint: endpoint, key: name, address: address(r), began: now}
+	answer := h.answer(r, c)
+	answer.write(w)
+	h.report(c, answer)
+}
+
+// answer is the whole answer, which nothing is sent of before it is known.
+func (h *Handler) answer(r *http.Request, c *call) *answer {
+	a := &answer{header: http.Header{}, call: c}
+	if err := h.admit(r, c); err != nil {
+		op.WriteError(a, r, err, nil)
+		return a
+	}
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	r.URL = &url.URL{Path: "/" + string(c.endpoint)}
+	h.protocol.ServeHTTP(a, r)
+	if c.invalidClient() {
+		h.limits.failed(c.address, c.began)
+	}
+	return a
+}
+
+// admit refuses what costs nothing to refuse, and finds the issuer.
+func (h *Handler) admit(r *http.Request, c *call) error {
+	if wait, ok := h.limits.address(c.address, c.began); !ok {
+		return c.tooMany(wait)
+	}
+	key, err := h.issuer(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	c.signingKey = key
+	if err := guard(r, c); err != nil {
+		return err
+	}
+	if id := claimedClient(r); id != "" {
+		if wait, ok := h.limits.client(id, c.began); !ok {
+			return c.tooMany(wait)
+		}
+	}
+	return nil
+}
+
+// issuer returns the SigningKey whose endpoint was asked. What there is not is told from what has no endpoint by nobody.
+func (h *Handler) issuer(ctx context.Context, c *call) (*v1alpha1.SigningKey, error) {
+	key := &v1alpha1.SigningKey{}
+	err := h.Reader.Get(ctx, c.key, key)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, c.notFound("no such SigningKey")
+	case err != nil:
+		return nil, c.unavailable(time.Second, err)
+	case h.View.Age(c.began) > h.Operator.SignerStaleness:
+		return nil, c.unavailable(retryOutage, errors.New("the API server has not been heard of for too long"))
+	case h.Operator.TokenEndpoint(key) == "" || !key.DeletionTimestamp.IsZero():
+		return nil, c.notFound("the SigningKey has no endpoints: its issuer is no https URL, or it is being deleted")
+	default:
+		return key, nil
+	}
+}
+
+// retryOutage is when to ask again while the API server cannot be reached.
+const retryOutage = 5 * time.Second
+
+// parsePath says which endpoint a path names: /<namespace>/<name>/<endpoint>.
+func parsePath(path, prefix string) (types.NamespacedName, Endpoint, bool) {
+	for _, path := range []string{path, strings.TrimPrefix(path, prefix)} {
+		rest, rooted := strings.CutPrefix(path, "/")
+		parts := strings.Split(rest, "/")
+		if !rooted || len(parts) != 3 || parts[0] == "" || parts[1] == "" {
+			continue
+		}
+		switch endpoint := Endpoint(parts[2]); endpoint {
+		case Token, Introspection, Revocation:
+			return types.NamespacedName{Namespace: parts[0], Name: parts[1]}, endpoint, true
+		}
+	}
+	return types.NamespacedName{}, "", false
+}
