@@ -47,8 +47,8 @@ type Reconciler struct {
 	Rings    *ringstore.Store
 	Operator spec.Operator
 	Permit   *permit.Checker
-	// ServesHTTPS says that the operator has token endpoints, and HasTokenStore that it can keep refresh tokens.
-	ServesHTTPS, HasTokenStore bool
+	// ServesHTTPS says that the operator has token endpoints.
+	ServesHTTPS bool
 	// Workers is how many TokenClients are reconciled at once.
 	Workers int
 	// Wake, if set, makes the controller look again at the objects that are sent.

@@ -132,7 +132,7 @@ func (r *Reconciler) observeEndpoint(w *world) {
 		w.block(kube.Problemf(v1alpha1.ReasonEndpointMissing, "SigningKey %s has no token endpoint: its issuer must be an https URL, "+
 			"and the operator must run with --https-bind-address and --external-url", spec.ClientKeyRef(w.object)))
 	}
-	if !r.HasTokenStore && slices.Contains(w.object.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
+	if !r.Operator.HasTokenStore && slices.Contains(w.object.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		w.block(kube.Problemf(v1alpha1.ReasonTokenStoreMissing, "spec.grantTypes has RefreshToken, and the operator has nowhere to keep "+
 			"refresh tokens: run it with --token-store, or take RefreshToken out"))
 	}

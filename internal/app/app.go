@@ -140,7 +140,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, rings *rin
 	clients := &tokenclient.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-tokenclient"),
 		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
-		ServesHTTPS: o.servesHTTPS(), HasTokenStore: o.HasTokenStore,
+		ServesHTTPS: o.servesHTTPS(),
 	}
 	if o.Wake != nil {
 		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/keyturn/keyturn/internal/spec"
+	"github.com/keyturn/keyturn/internal/tokenservice"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 )
 
@@ -22,6 +23,8 @@ import (
 const (
 	defaultMinimumDuration = 5 * time.Minute
 	defaultSignerStaleness = 5 * time.Minute
+	defaultAddressRate     = 1000
+	defaultClientRate      = 200
 )
 
 // Options is how the operator runs.
@@ -54,8 +57,10 @@ type Options struct {
 	// TLSCertFile and TLSKeyFile hold the certificate to serve there; both are empty for the one that the webhook has.
 	TLSCertFile, TLSKeyFile string
 
-	// HasTokenStore says that refresh tokens can be kept.
-	HasTokenStore bool
+	// TokenStore is the URL of the database with refresh tokens, and TokenStoreFile a file that has it; both are empty for none.
+	TokenStore, TokenStoreFile string
+	// TokenLimits bound how often clients may ask.
+	TokenLimits tokenservice.Limits
 
 	MetricsAddress string
 	ProbeAddress   string
@@ -80,7 +85,8 @@ func DefaultOptions() Options {
 		Workers:  8, QPS: 500, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
 		HTTPSAddress: ":8443", MetricsAddress: ":8080", ProbeAddress: ":8081",
-		Clock: clock.RealClock{},
+		TokenLimits: tokenservice.Limits{PerAddress: defaultAddressRate, PerClient: defaultClientRate},
+		Clock:       clock.RealClock{},
 	}
 }
 
@@ -118,6 +124,14 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile,
 		"PEM file with the certificate chain for --https-bind-address, reread when it changes (default the webhook's certificate)")
 	flags.StringVar(&o.TLSKeyFile, "tls-key-file", o.TLSKeyFile, "PEM file with the private key of --tls-cert-file")
+	flags.StringVar(&o.TokenStore, "token-store", o.TokenStore, "URL of the database with refresh tokens: sqlite:///path/to/file.db, "+
+		"for one replica, or postgres://user@host/database (default none, and no refresh tokens)")
+	flags.StringVar(&o.TokenStoreFile, "token-store-file", o.TokenStoreFile,
+		"file with that URL, for one that has a password, which others could see in --token-store")
+	flags.Float64Var(&o.TokenLimits.PerAddress, "token-endpoint-address-qps", o.TokenLimits.PerAddress,
+		"requests per second to token endpoints from one address, of which a proxy has one for all its clients; 0 for any number")
+	flags.Float64Var(&o.TokenLimits.PerClient, "token-endpoint-client-qps", o.TokenLimits.PerClient,
+		"requests per second to token endpoints that name one client; 0 for any number")
 	flags.Func("webhook-certificate", "who keeps the certificate in Secret "+webhookcert.DefaultName+" and the caBundle: "+
 		"managed, the operator itself, or external, such as cert-manager (default managed)", o.setCertificate)
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
@@ -157,6 +171,7 @@ func (o *Options) Complete() error {
 		between("--webhook-port", o.WebhookPort, 1, 65535),
 		checkExternalURL(o.Operator.ExternalURL),
 		o.checkHTTPS(),
+		o.completeTokenStore(),
 	)
 }
 

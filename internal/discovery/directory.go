@@ -192,7 +192,9 @@ func (d *Directory) render(key *v1alpha1.SigningKey, published publication) (*en
 		return e, nil //nolint:nilerr // The operator has lost its external URL; the keys are needed all the same.
 	}
 	if uri := discovery.JWKSURI(issuer, d.operator.ExternalURL, key.Namespace, key.Name); uri != "" {
-		configuration, err := json.Marshal(discovery.NewMetadata(issuer, uri, published.keys))
+		metadata := discovery.NewMetadata(issuer, uri, published.keys)
+		metadata.Endpoints = discovery.NewEndpoints(uri, d.operator.HasTokenStore)
+		configuration, err := json.Marshal(metadata)
 		if err != nil {
 			return nil, fmt.Errorf("encode configuration: %w", err)
 		}

@@ -38,6 +38,8 @@ type Operator struct {
 	SignerStaleness time.Duration
 	// MinimumDuration is the floor on spec.rotation.period, spec.tokens.maxDuration and spec.duration.
 	MinimumDuration time.Duration
+	// HasTokenStore says that the operator has somewhere to keep refresh tokens.
+	HasTokenStore bool
 	// WatchedNamespaces are those that the operator works in; none means all.
 	WatchedNamespaces []string
 }
