@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,7 @@ import (
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
+	"github.com/keyturn/keyturn/pkg/verify"
 	"github.com/keyturn/keyturn/webhook"
 )
 
@@ -65,11 +67,14 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		return err
 	}
 	told := []prometheus.Collector{buildInfo(options.Version), certificate, view, statemetrics.New(ctx, mgr.GetCache(), options.Operator)}
-	if options.servesHTTPS() {
-		https, err := addDiscovery(ctx, mgr, options, rings, view, certificate)
-		if err != nil {
-			return err
-		}
+	denyLists := func(types.NamespacedName) verify.DenyFunc { // TEMPORARY
+		return func(context.Context, *verify.Token) (bool, error) { return false, nil }
+	}
+	https, err := addServers(ctx, mgr, options, rings, view, certificate, denyLists)
+	if err != nil {
+		return err
+	}
+	if https != nil {
 		https.Handler = draining.handler(https.Handler)
 		told = append(told, https)
 	}

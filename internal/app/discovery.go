@@ -21,6 +21,7 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/discovery"
 	"github.com/keyturn/keyturn/internal/freshness"
+	"github.com/keyturn/keyturn/internal/gate"
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 )
@@ -59,21 +60,30 @@ func logged(logger logr.Logger, check healthz.Checker) healthz.Checker {
 	}
 }
 
-// addDiscovery serves what verifiers fetch, on every replica.
-func addDiscovery(
+// addServers serves what verifiers fetch, and decides for those who do not verify themselves, on every replica. It returns the HTTPS
+// server, or nil if there is none.
+func addServers(
 	ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store, view *freshness.View, certificate *webhookcert.Manager,
+	denyLists gate.DenyLists,
 ) (*discovery.Server, error) {
 	directory := discovery.NewDirectory(mgr.GetClient(), rings, o.Operator)
 	if err := directory.Follow(ctx, mgr.GetCache()); err != nil {
+		return nil, err
+	}
+	decides, err := addGate(ctx, mgr, o, directory, denyLists, view)
+	if err != nil || !o.servesHTTPS() && !o.servesExtAuthz() {
 		return nil, err
 	}
 	served, err := servedCertificate(mgr, o, certificate)
 	if err != nil {
 		return nil, err
 	}
+	if err := addExtAuthz(mgr, o, decides, served); err != nil || !o.servesHTTPS() {
+		return nil, err
+	}
+	documents := discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured()
 	server := &discovery.Server{
-		Address: o.HTTPSAddress, Certificate: served,
-		Handler: discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured(),
+		Address: o.HTTPSAddress, Certificate: served, Handler: gate.NewHandler(decides, o.Operator.ExternalURL, documents),
 	}
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add HTTPS server: %w", err)
@@ -84,10 +94,11 @@ func addDiscovery(
 	return server, nil
 }
 
+// served gives the certificate for a handshake.
+type served = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
 // servedCertificate is the one in the files that the flags name, else the webhook's.
-func servedCertificate(
-	mgr ctrl.Manager, o Options, certificate *webhookcert.Manager,
-) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+func servedCertificate(mgr ctrl.Manager, o Options, certificate *webhookcert.Manager) (served, error) {
 	if o.TLSCertFile == "" {
 		return certificate.GetCertificate, nil
 	}
@@ -103,10 +114,10 @@ func servedCertificate(
 
 func (o *Options) servesHTTPS() bool { return o.HTTPSAddress != "0" }
 
-// httpsNames are the names under which verifiers reach the HTTPS server, if it has the webhook's certificate: its Service, and
+// httpsNames are the names under which verifiers and proxies reach the servers, if it has the webhook's certificate: its Service, and
 // the host of the external URL.
 func (o *Options) httpsNames() []string {
-	if !o.servesHTTPS() || o.TLSCertFile != "" {
+	if !o.servesHTTPS() && !o.servesExtAuthz() || o.TLSCertFile != "" {
 		return nil
 	}
 	service := "keyturn." + o.Namespace + ".svc"

@@ -56,6 +56,10 @@ type Options struct {
 	HTTPSAddress string
 	// TLSCertFile and TLSKeyFile hold the certificate to serve there; both are empty for the one that the webhook has.
 	TLSCertFile, TLSKeyFile string
+	// ExtAuthzAddress is where Envoys are answered, as host:port, with the same certificate; "0" for nowhere.
+	ExtAuthzAddress string
+	// GateCacheSize is how many verified tokens each TokenPolicy remembers.
+	GateCacheSize int
 
 	// TokenStore is the URL of the database with refresh tokens, and TokenStoreFile a file that has it; both are empty for none.
 	TokenStore, TokenStoreFile string
@@ -84,7 +88,7 @@ func DefaultOptions() Options {
 		Operator: spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
 		Workers:  8, QPS: 500, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
-		HTTPSAddress: ":8443", MetricsAddress: ":8080", ProbeAddress: ":8081",
+		HTTPSAddress: ":8443", ExtAuthzAddress: "0", GateCacheSize: defaultGateCache, MetricsAddress: ":8080", ProbeAddress: ":8081",
 		TokenLimits: tokenservice.Limits{PerAddress: defaultAddressRate, PerClient: defaultClientRate},
 		Clock:       clock.RealClock{},
 	}
@@ -120,7 +124,7 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		})
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration,
 		"name of the ValidatingWebhookConfiguration whose caBundle the operator keeps")
-	flags.StringVar(&o.HTTPSAddress, "https-bind-address", o.HTTPSAddress, "address of JWKS and discovery, 0 for none")
+	flags.StringVar(&o.HTTPSAddress, "https-bind-address", o.HTTPSAddress, "address of JWKS, discovery and the gate, 0 for none")
 	flags.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile,
 		"PEM file with the certificate chain for --https-bind-address, reread when it changes (default the webhook's certificate)")
 	flags.StringVar(&o.TLSKeyFile, "tls-key-file", o.TLSKeyFile, "PEM file with the private key of --tls-cert-file")
@@ -132,6 +136,10 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"requests per second to token endpoints from one address, of which a proxy has one for all its clients; 0 for any number")
 	flags.Float64Var(&o.TokenLimits.PerClient, "token-endpoint-client-qps", o.TokenLimits.PerClient,
 		"requests per second to token endpoints that name one client; 0 for any number")
+	flags.StringVar(&o.ExtAuthzAddress, "ext-authz-bind-address", o.ExtAuthzAddress,
+		"address of Envoy's external authorization (ext_authz, gRPC), with the certificate of --https-bind-address, 0 for none")
+	flags.IntVar(&o.GateCacheSize, "gate-cache-size", o.GateCacheSize,
+		"how many verified tokens the gate remembers for each TokenPolicy, 0 to 1000000")
 	flags.Func("webhook-certificate", "who keeps the certificate in Secret "+webhookcert.DefaultName+" and the caBundle: "+
 		"managed, the operator itself, or external, such as cert-manager (default managed)", o.setCertificate)
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
@@ -172,6 +180,8 @@ func (o *Options) Complete() error {
 		checkExternalURL(o.Operator.ExternalURL),
 		o.checkHTTPS(),
 		o.completeTokenStore(),
+		o.checkExtAuthz(),
+		between("--gate-cache-size", o.GateCacheSize, 0, 1_000_000),
 	)
 }
 

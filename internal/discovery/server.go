@@ -24,13 +24,14 @@ const (
 	idleTimeout = 15 * time.Second
 	// shutdownTimeout is how long requests that were begun may take when the server stops.
 	shutdownTimeout = 10 * time.Second
-	maxHeaderBytes  = 8 << 10
+	// maxHeaderBytes has room for a token, of 16 KiB at most, and for what else a proxy hands on to the gate.
+	maxHeaderBytes = 24 << 10
 	// mostConnections bounds memory, to what the Pod has if each connection carries all it may. Whoever comes then waits.
 	// docs/metrics.md names it.
 	mostConnections = 2048
-	// mostStreams is how many requests an HTTP/2 connection may carry at once. Each can take 20 KiB, for as long as
+	// mostStreams is how many requests an HTTP/2 connection may carry at once. Each can take 36 KiB, for as long as
 	// exchangeTimeout if its client does not read the answer, and takes a millisecond otherwise.
-	mostStreams = 8
+	mostStreams = 4
 	// bodyWindow is how much of a request's body is taken in: it has none.
 	bodyWindow = 1 << 10
 )

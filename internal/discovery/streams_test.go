@@ -34,7 +34,7 @@ func TestAConnectionCarriesFewRequestsAtOnce(t *testing.T) {
 	if !ok {
 		t.Fatalf("the server begins with %v", frame)
 	}
-	for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 8, http2.SettingInitialWindowSize: 1 << 10} {
+	for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 4, http2.SettingInitialWindowSize: 1 << 10} {
 		if got, told := settings.Value(id); !told || got > most {
 			t.Errorf("%s is %d, want %d at most", id, got, most)
 		}

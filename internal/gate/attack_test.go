@@ -114,7 +114,7 @@ func attacksByRequest(t *testing.T, s signer) map[string]attack {
 		"two Authorization headers":       {authorization: []string{"Bearer " + good, "Bearer " + good}, want: 401},
 		"two, of which one is nothing":    {authorization: []string{"Bearer " + good, ""}, want: 401},
 		"two tokens in one":               {authorization: []string{"Bearer " + good + ", Bearer " + good}, want: 401},
-		"two words":                       {authorization: []string{"Bearer Bearer " + good}, want: 401},
+		"two words":                       {authorization: []string{"Bearer bearer " + good}, want: 401},
 		"a header behind it":              {authorization: []string{"Bearer " + good + "\r\nX-Subject: root"}, want: 401},
 		"a token as a password":           {authorization: []string{"Basic " + b64("alice:"+good)}, want: 401},
 		"no scheme":                       {authorization: []string{good}, want: 401},

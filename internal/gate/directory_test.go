@@ -28,7 +28,7 @@ func TestAPolicyIsMadeAnewOnlyIfWhatItIsMadeOfChanges(t *testing.T) {
 			r.must(r.cache.Get(t.Context(), nameOf("api"), object))
 			object.Labels = map[string]string{"a": "b"}
 			r.must(r.cache.Update(t.Context(), object))
-			r.directory.heed(r.logs, object)
+			r.directory.heed(r.logs(), object)
 		}, false},
 		{"a key is added to the set", func() { r.publish("orders", s, newSigner(t)) }, false},
 		{"another SigningKey", func() { r.write(other) }, false},
@@ -69,7 +69,7 @@ func TestAPolicyThatIsWrongOrGoneLetsNobodyIn(t *testing.T) {
 	policy.Finalizers = []string{"example.com/wait"}
 	r.write(policy)
 	r.must(r.cache.Delete(t.Context(), policy))
-	r.directory.heed(r.logs, policy)
+	r.directory.heed(r.logs(), policy)
 	mustBe("a policy that is being deleted", 404)
 }
 

@@ -95,7 +95,7 @@ func denied(answer Answer) *authv3.CheckResponse {
 		return strings.Compare(a.GetHeader().GetKey(), b.GetHeader().GetKey())
 	})
 	return &authv3.CheckResponse{
-		Status:       &status.Status{Code: int32(codeOf(answer.Status)), Message: answer.Description},
+		Status:       &status.Status{Code: codeOf(answer.Status), Message: answer.Description},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: no},
 	}
 }
@@ -107,15 +107,15 @@ func option(name, value string) *corev3.HeaderValueOption {
 	}
 }
 
-func codeOf(status int) codes.Code {
+func codeOf(status int) int32 {
 	switch status {
 	case http.StatusUnauthorized:
-		return codes.Unauthenticated
+		return int32(codes.Unauthenticated)
 	case http.StatusForbidden:
-		return codes.PermissionDenied
+		return int32(codes.PermissionDenied)
 	case http.StatusNotFound:
-		return codes.NotFound
+		return int32(codes.NotFound)
 	default:
-		return codes.Unavailable
+		return int32(codes.Unavailable)
 	}
 }

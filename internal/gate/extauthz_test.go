@@ -39,7 +39,7 @@ func dial(t *testing.T, r *replica) *envoy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(r.logs)
+	ctx, stop := context.WithCancel(r.logs())
 	e := &envoy{stop: stop, ended: make(chan error, 1)}
 	go func() { e.ended <- server.serve(ctx, listener) }()
 	believe := site.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -164,8 +164,9 @@ func TestEnvoyGetsTheStatusOfEachAnswer(t *testing.T) {
 				request.Authorization = bearer(test.token)
 			}
 			response := e.ask(t, check(test.policy, request, nil))
-			if got := int(response.GetDeniedResponse().GetStatus().GetCode()); got != test.status || codes.Code(response.GetStatus().GetCode()) != test.code {
-				t.Errorf("got %d and %s, want %d and %s", got, codes.Code(response.GetStatus().GetCode()), test.status, test.code)
+			code := status.FromProto(response.GetStatus()).Code()
+			if got := int(response.GetDeniedResponse().GetStatus().GetCode()); got != test.status || code != test.code {
+				t.Errorf("got %d and %s, want %d and %s", got, code, test.status, test.code)
 			}
 		})
 	}

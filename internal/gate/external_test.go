@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -53,7 +51,7 @@ func (e *elsewhere) answer(w http.ResponseWriter, r *http.Request) {
 	case e.away:
 		w.WriteHeader(http.StatusBadGateway)
 	case r.URL.Path == "/.well-known/openid-configuration":
-		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": e.URL, "jwks_uri": e.URL + "/keys"})
+		_, _ = fmt.Fprintf(w, `{"issuer": %q, "jwks_uri": %q}`, e.URL, e.URL+"/keys")
 	default:
 		_, _ = w.Write(e.set)
 	}
@@ -176,7 +174,7 @@ func TestTermsOfIssuersElsewhere(t *testing.T) {
 // A status that says the same in other words each time would be written each time.
 func TestProblemsAreToldInWordsThatStay(t *testing.T) {
 	dial := func(err error) error {
-		return &net.OpError{Op: "dial", Addr: &net.TCPAddr{Port: rand.IntN(60000)}, Err: err}
+		return &net.OpError{Op: "dial", Addr: &net.TCPAddr{Port: 50123}, Err: err}
 	}
 	for want, err := range map[string]error{
 		"its host has no address":                             dial(&net.DNSError{Err: "no such host", Server: "10.0.0.10:53"}),

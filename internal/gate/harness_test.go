@@ -53,8 +53,9 @@ type replica struct {
 	revoked    []string
 	unknowable error
 	lines      []string
-	logs       context.Context
-	written    int64
+	// logs makes a context whose logger writes lines.
+	logs    func() context.Context
+	written int64
 }
 
 // oldView is a View that is as old as the test says.
@@ -76,9 +77,8 @@ func newReplica(t *testing.T) *replica {
 		t: t, clock: clocktesting.NewFakePassiveClock(start()), view: oldView{limit: 2 * time.Minute}, published: published{},
 		cache: fake.NewClientBuilder().WithScheme(controlplane.Scheme()).Build(),
 	}
-	r.logs = log.IntoContext(context.WithoutCancel(t.Context()), funcr.New(func(prefix, args string) {
-		r.lines = append(r.lines, prefix+" "+args)
-	}, funcr.Options{}))
+	logger := funcr.New(func(prefix, args string) { r.lines = append(r.lines, prefix+" "+args) }, funcr.Options{})
+	r.logs = func() context.Context { return log.IntoContext(context.WithoutCancel(t.Context()), logger) }
 	operator := spec.Operator{ExternalURL: external, SignerStaleness: 2 * time.Minute}
 	r.directory = NewDirectory(r.cache, r.published, r.denyList, operator, r.clock, 100)
 	r.gate = New(r.directory, &r.view, r.clock)
@@ -114,13 +114,13 @@ func (r *replica) write(object client.Object) {
 		object.SetResourceVersion(present.GetResourceVersion())
 		r.must(r.cache.Update(r.t.Context(), object))
 	}
-	r.directory.heed(r.logs, object)
+	r.directory.heed(r.logs(), object)
 }
 
 func (r *replica) remove(object client.Object) {
 	r.t.Helper()
 	r.must(r.cache.Delete(r.t.Context(), object))
-	r.directory.heed(r.logs, object)
+	r.directory.heed(r.logs(), object)
 }
 
 // key writes a SigningKey in the namespace shop that publishes the keys of these signers.
@@ -182,19 +182,19 @@ func scope(name string) func(*v1alpha1.TokenPolicySpec) {
 // ask asks as a proxy does, for GET / of orders.example.com unless headers say otherwise; a header "-Name" is not sent.
 func (r *replica) ask(token string, headers ...string) *httptest.ResponseRecorder {
 	r.t.Helper()
-	request := httptest.NewRequestWithContext(r.logs, http.MethodGet, "https://keyturn/verify/shop/api", http.NoBody)
+	request := httptest.NewRequestWithContext(r.logs(), http.MethodGet, "https://keyturn/verify/shop/api", http.NoBody)
 	request.Header.Set("X-Forwarded-Method", http.MethodGet)
 	request.Header.Set("X-Forwarded-Host", "orders.example.com")
 	request.Header.Set("X-Forwarded-Uri", "/")
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	for i := 0; i < len(headers); i += 2 {
-		if name, without := strings.CutPrefix(headers[i], "-"); without {
+	for pair := range slices.Chunk(headers, 2) {
+		if name, without := strings.CutPrefix(pair[0], "-"); without {
 			request.Header.Del(name)
 			continue
 		}
-		request.Header.Set(headers[i], headers[i+1])
+		request.Header.Set(pair[0], pair[1])
 	}
 	response := httptest.NewRecorder()
 	r.handler.ServeHTTP(response, request)
@@ -280,7 +280,7 @@ func jwks(t testing.TB, of ...signer) []byte {
 // send asks for another path, by another method.
 func (r *replica) send(method, path, token string) int {
 	r.t.Helper()
-	request := httptest.NewRequestWithContext(r.logs, method, "https://keyturn"+path, strings.NewReader("access_token="+token))
+	request := httptest.NewRequestWithContext(r.logs(), method, "https://keyturn"+path, strings.NewReader("access_token="+token))
 	request.Header.Set("Authorization", "Bearer "+token)
 	response := httptest.NewRecorder()
 	r.handler.ServeHTTP(response, request)
@@ -292,7 +292,7 @@ func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Durati
 // present asks as a proxy does that hands on whatever there is.
 func (r *replica) present(incoming Incoming) *httptest.ResponseRecorder {
 	r.t.Helper()
-	request := httptest.NewRequestWithContext(r.logs, http.MethodGet, "https://keyturn/verify/shop/api", http.NoBody)
+	request := httptest.NewRequestWithContext(r.logs(), http.MethodGet, "https://keyturn/verify/shop/api", http.NoBody)
 	request.Header["Authorization"] = incoming.Authorization
 	request.Header["X-Forwarded-Method"] = incoming.Method
 	request.Header["X-Forwarded-Host"] = incoming.Host

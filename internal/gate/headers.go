@@ -34,32 +34,32 @@ type valueError string
 func (e valueError) Error() string { return string(e) }
 
 func headerValue(claim any) (string, error) {
-	value := ""
-	switch claim := claim.(type) {
-	case []any:
-		members := make([]string, 0, len(claim))
-		for _, one := range claim {
-			member, ok := scalar(one)
-			if !ok || member == "" || strings.Contains(member, ",") || !isFieldValue(member) {
-				return "", valueError("is a list with a member that cannot stand between commas")
-			}
-			members = append(members, member)
-		}
-		value = strings.Join(members, ",")
-	default:
-		text, ok := scalar(claim)
-		if !ok {
-			return "", valueError("is neither a text, a number, a boolean nor a list of them")
-		}
-		value = text
+	value, ok := scalar(claim)
+	if list, isList := claim.([]any); isList {
+		value, ok = joined(list)
 	}
 	switch {
+	case !ok:
+		return "", valueError("is neither a text, a number, a boolean nor a list of such that can stand between commas")
 	case len(value) > maxHeaderValue:
 		return "", valueError(fmt.Sprintf("is longer than %d bytes", maxHeaderValue))
 	case !isFieldValue(value):
 		return "", valueError("has characters other than printable ASCII, or a space at an end")
 	}
 	return value, nil
+}
+
+// joined puts commas between the members of a list, which have none themselves.
+func joined(list []any) (string, bool) {
+	members := make([]string, 0, len(list))
+	for _, one := range list {
+		member, ok := scalar(one)
+		if !ok || member == "" || strings.Contains(member, ",") || strings.TrimSpace(member) != member {
+			return "", false
+		}
+		members = append(members, member)
+	}
+	return strings.Join(members, ","), true
 }
 
 func scalar(claim any) (string, bool) {

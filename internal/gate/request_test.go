@@ -96,8 +96,7 @@ func TestAPathThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	for name, target := range ambiguous() {
 		t.Run(name, func(t *testing.T) {
 			got, err := from(http.MethodGet, "a", target).canonical()
-			var refused *requestError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*requestError](err); !ok {
 				t.Errorf("%q is read as %+v, error %v", target, got, err)
 			}
 		})

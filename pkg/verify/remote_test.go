@@ -323,3 +323,26 @@ func TestAFetchedDenyListIsUsedForAMinuteAtMostUnlessMoreIsAllowed(t *testing.T)
 		})
 	}
 }
+
+func TestVerifiersShareWhatWasFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{control: "max-age=600"}
+		s.put(signers()[jose.ES256])
+		shared, err := verify.Share(issuer, verify.URL{URL: keysURL, Fetch: verify.Fetch{}.Through(s)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := lasting(signers()[jose.ES256])
+		for _, name := range []string{audience, "other"} {
+			verifier := newVerifier(t, verify.Options{Issuers: []verify.Issuer{{Name: issuer, Audiences: []string{name}, Keys: shared}}})
+			must(t, "for "+name, verifier, token, nil)
+			must(t, "by an unknown key, within 10 seconds", verifier, lasting(signers()[jose.EdDSA]), verify.ErrUnknownKey)
+		}
+		s.mustHaveAsked(t, "two verifiers", 1)
+		s.change(func(s *server) { s.failure = errors.New("away") })
+		time.Sleep(3 * time.Hour)
+		if err := shared.Ready(t.Context()); !errors.Is(err, verify.ErrKeysUnavailable) {
+			t.Errorf("after an outage of hours: %v", err)
+		}
+	})
+}

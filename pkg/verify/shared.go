@@ -17,10 +17,7 @@ type Shared struct {
 // Share makes a Shared of another source, for the verifiers of one issuer. The clock is as in [Options]. The error says what is
 // wrong with the source.
 func Share(issuer string, from KeySource, clock func() time.Time) (*Shared, error) {
-	if clock == nil {
-		clock = time.Now
-	}
-	keys, err := from.open(issuer, clock)
+	keys, err := from.open(issuer, clockOr(clock))
 	if err != nil {
 		return nil, fmt.Errorf("share keys: %w", err)
 	}

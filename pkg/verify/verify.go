@@ -39,9 +39,7 @@ func New(options Options) (*Verifier, error) {
 		issuers: map[string]*issuer{}, skew: options.ClockSkew, realm: options.Realm, refused: options.Refused,
 		recalled: options.Recalled, clock: options.Clock, remembers: newMemory(options.CacheSize),
 	}
-	if v.clock == nil {
-		v.clock = time.Now
-	}
+	v.clock = clockOr(v.clock)
 	if v.realm == "" {
 		v.realm = defaultRealm
 	}
@@ -53,6 +51,14 @@ func New(options Options) (*Verifier, error) {
 		v.issuers[given.Name] = made
 	}
 	return v, nil
+}
+
+// clockOr is the clock that is given, or the one of the machine.
+func clockOr(given func() time.Time) func() time.Time {
+	if given == nil {
+		return time.Now
+	}
+	return given
 }
 
 func newIssuer(given Issuer, clock func() time.Time) (*issuer, error) {
