@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,7 +25,6 @@ import (
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
-	"github.com/keyturn/keyturn/pkg/verify"
 	"github.com/keyturn/keyturn/webhook"
 )
 
@@ -67,10 +65,11 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		return err
 	}
 	told := []prometheus.Collector{buildInfo(options.Version), certificate, view, statemetrics.New(ctx, mgr.GetCache(), options.Operator)}
-	denyLists := func(types.NamespacedName) verify.DenyFunc { // TEMPORARY
-		return func(context.Context, *verify.Token) (bool, error) { return false, nil }
+	denyLists, err := addDenyLists(ctx, mgr, options, rings)
+	if err != nil {
+		return err
 	}
-	https, err := addServers(ctx, mgr, options, rings, view, certificate, denyLists)
+	https, err := addServers(ctx, mgr, options, rings, view, certificate, denyLists.Denies)
 	if err != nil {
 		return err
 	}

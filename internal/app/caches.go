@@ -68,6 +68,9 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer, operator spec.
 	if err := indexer.IndexField(ctx, &v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex); err != nil {
 		return fmt.Errorf("index TokenPolicies: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex); err != nil {
+		return fmt.Errorf("index TokenRevocations: %w", err)
+	}
 	if err := indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator.IssuerIndex); err != nil {
 		return fmt.Errorf("index SigningKeys: %w", err)
 	}

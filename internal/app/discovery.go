@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/discovery"
 	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/gate"
@@ -58,6 +59,12 @@ func logged(logger logr.Logger, check healthz.Checker) healthz.Checker {
 		}
 		return err
 	}
+}
+
+// addDenyLists follows what is revoked, on every replica.
+func addDenyLists(ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store) (*denylist.Lists, error) {
+	lists := denylist.New(mgr.GetClient(), rings, o.Operator, o.Clock)
+	return lists, lists.Follow(ctx, mgr.GetCache())
 }
 
 // addServers serves what verifiers fetch, and decides for those who do not verify themselves, on every replica. It returns the HTTPS
