@@ -33,6 +33,7 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(decisions, decisionDuration, lookups)
+	decisions.WithLabelValues("", "", resultRefused, string(PolicyUnknown))
 	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
 		decisionDuration.WithLabelValues(result)
 	}

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,116 +15,79 @@ import (
 // requiredVariable makes the tests fail that would be skipped for want of a proxy.
 const requiredVariable = "KEYTURN_INTEROP_REQUIRED"
 
-// proxy is a reverse proxy that asks the gate.
+// proxy is a reverse proxy that asks the gate. Its configuration is the file of that name in docs/gate.md.
 type proxy struct {
-	// program is its name, and file the name of its configuration.
 	program, file string
 	arguments     []string
-	// configuration has the names of setting in braces with a dollar sign.
-	configuration string
+	// setting changes what the page says to where things are in a test, in pairs, and to what lets a program run without a
+	// system around it.
+	setting func(place) []string
 }
+
+// place is where things are in a test. Addresses have a port.
+type place struct{ listen, folder, gate, path, ca, service string }
+
+func (p place) port() string { return p.listen[strings.LastIndexByte(p.listen, ':')+1:] }
 
 func proxies() map[string]proxy {
 	return map[string]proxy{
-		"nginx": {program: "nginx", file: "nginx.conf", arguments: []string{"-p", "${folder}", "-c", "nginx.conf", "-e", "error.log"}, configuration: nginxConfiguration},
-		"caddy": {program: "caddy", file: "Caddyfile", arguments: []string{"run", "--config", "Caddyfile"}, configuration: caddyConfiguration},
+		"nginx": {
+			program: "nginx", file: "nginx.conf", arguments: []string{"-p", ".", "-c", "nginx.conf", "-e", "stderr"},
+			setting: func(p place) []string {
+				return []string{
+					"events {}", "daemon off;\npid nginx.pid;\nerror_log stderr;\nevents {}", "listen 8080", "listen " + p.listen,
+					"http {", "http {\naccess_log off;\nclient_body_temp_path a;\nproxy_temp_path b;\nfastcgi_temp_path c;\n" +
+						"uwsgi_temp_path d;\nscgi_temp_path e;\n",
+				}
+			},
+		},
+		"caddy": {
+			program: "caddy", file: "Caddyfile", arguments: []string{"run", "--config", "Caddyfile"},
+			setting: func(p place) []string {
+				return []string{
+					"orders.example.com {", "{\nadmin off\nauto_https off\npersist_config off\nstorage file_system " + p.folder + "\n}\n" +
+						"http://orders.example.com:" + p.port() + " {\nbind 127.0.0.1",
+				}
+			},
+		},
 	}
 }
-
-// The configurations are those of docs/gate.md, but for addresses, and for what lets a program run without a system around it.
-
-const nginxConfiguration = `
-daemon off;
-error_log stderr;
-pid nginx.pid;
-worker_processes 1;
-events {}
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-
-  upstream keyturn {
-    server ${gate};
-    keepalive 16;
-    keepalive_timeout 10s;
-  }
-  server {
-    listen ${listen};
-    location / {
-      auth_request /.keyturn;
-      auth_request_set $subject $upstream_http_x_subject;
-      auth_request_set $tenant $upstream_http_x_tenant;
-      proxy_set_header X-Subject $subject;
-      proxy_set_header X-Tenant $tenant;
-      proxy_pass http://${service};
-    }
-    location = /.keyturn {
-      internal;
-      proxy_pass https://keyturn${path};
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host keyturn;
-      proxy_pass_request_body off;
-      proxy_set_header Content-Length "";
-      proxy_set_header X-Forwarded-Method $request_method;
-      proxy_set_header X-Forwarded-Host $host;
-      proxy_set_header X-Forwarded-Uri $request_uri;
-      proxy_ssl_trusted_certificate ${ca};
-      proxy_ssl_verify on;
-      proxy_ssl_name keyturn.keyturn-system.svc;
-    }
-    error_page 500 =503 @unavailable;
-    location @unavailable {
-      internal;
-      add_header Retry-After 10 always;
-      return 503;
-    }
-  }
-}
-`
-
-const caddyConfiguration = `
-{
-	admin off
-	auto_https off
-	persist_config off
-	storage file_system ${folder}
-}
-http://orders.example.com:${port} {
-	bind 127.0.0.1
-	forward_auth https://${gate} {
-		uri ${path}
-		copy_headers X-Subject X-Tenant
-		transport http {
-			tls_trust_pool file ${ca}
-		}
-	}
-	reverse_proxy ${service}
-}
-`
 
 // start starts the program before a service, and returns the address at which it listens.
 func (p proxy) start(t *testing.T, w *cluster, s *service) string {
 	t.Helper()
 	program := find(t, p.program)
-	listen, folder := freeAddress(t), t.TempDir()
-	setting := strings.NewReplacer("${listen}", listen, "${port}", listen[strings.LastIndexByte(listen, ':')+1:], "${folder}", folder,
-		"${gate}", w.gate, "${path}", fmt.Sprintf("/verify/%s/api", w.namespace), "${ca}", w.caFile, "${service}", s.address())
-	w.must(os.WriteFile(filepath.Join(folder, p.file), []byte(setting.Replace(p.configuration)), 0o600))
-	var arguments []string
-	for _, argument := range p.arguments {
-		arguments = append(arguments, setting.Replace(argument))
-	}
-	run(t, folder, program, arguments)
+	at := place{listen: freeAddress(t), folder: t.TempDir(), gate: w.gate, path: "/verify/" + w.namespace + "/api", ca: w.caFile, service: s.address()}
+	setting := append(p.setting(at), "keyturn.keyturn-system.svc:443", at.gate, "/verify/shop/api", at.path,
+		"/run/keyturn/ca.crt", at.ca, "127.0.0.1:3000", at.service)
+	configuration := strings.NewReplacer(setting...).Replace(printed(t, p.file))
+	w.must(os.WriteFile(filepath.Join(at.folder, p.file), []byte(configuration), 0o600))
+	run(t, at.folder, program, p.arguments)
 	w.eventually(p.program+" listens", func() error {
-		_, err := send(t.Context(), listen, "/")
+		_, err := send(t.Context(), at.listen, "/")
 		return err
 	})
-	return listen
+	return at.listen
+}
+
+// printed is a file as docs/gate.md has it.
+func printed(t *testing.T, file string) string {
+	t.Helper()
+	page, err := controlplane.Path("docs", "gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "`"+file+"`:\n\n```")
+	_, after, hasFirst := strings.Cut(after, "\n")
+	block, _, ended := strings.Cut(after, "\n```\n")
+	if !found || !hasFirst || !ended {
+		t.Fatalf("docs/gate.md has no block %s", file)
+	}
+	return block + "\n"
 }
 
 // run runs a program until the test ends.
