@@ -21,8 +21,6 @@ import (
 	"github.com/keyturn/keyturn/controllers/signingkey"
 	"github.com/keyturn/keyturn/controllers/tokenclient"
 	"github.com/keyturn/keyturn/internal/freshness"
-	"github.com/keyturn/keyturn/internal/permit"
-	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 	"github.com/keyturn/keyturn/webhook"
@@ -54,8 +52,12 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer(), options.Operator); err != nil {
 		return err
 	}
-	rings := ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, options.Operator.SignerStaleness)
-	if err := addControllers(ctx, mgr, options, rings); err != nil {
+	parts, err := newShared(ctx, mgr, options, view, certificate)
+	if err != nil {
+		return err
+	}
+	defer parts.close()
+	if err := addControllers(ctx, mgr, options, parts); err != nil {
 		return err
 	}
 	if err := addProbes(mgr, certificate, draining); err != nil {
@@ -64,12 +66,10 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := addView(ctx, mgr, view); err != nil {
 		return err
 	}
-	told := []prometheus.Collector{buildInfo(options.Version), certificate, view, statemetrics.New(ctx, mgr.GetCache(), options.Operator)}
-	denyLists, err := addDenyLists(ctx, mgr, options, rings)
-	if err != nil {
-		return err
+	told := []prometheus.Collector{
+		buildInfo(options.Version), certificate, view, statemetrics.New(ctx, mgr.GetCache(), options.Operator), parts.lists.Collector(ctx),
 	}
-	https, err := addServers(ctx, mgr, options, rings, view, certificate, denyLists.Denies)
+	https, err := addServers(ctx, mgr, options, parts)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func newCertificate(cluster *rest.Config, options Options) (*webhookcert.Manager
 	})
 }
 
-func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store) error {
-	permits := permit.New(o.Operator)
+func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *shared) error {
+	rings, permits := parts.rings, parts.permits
 	if err := forget(ctx, mgr.GetCache(), rings); err != nil {
 		return err
 	}

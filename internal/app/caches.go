@@ -62,23 +62,21 @@ func forget(ctx context.Context, informers cache.Informers, rings *ringstore.Sto
 }
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer, operator spec.Operator) error {
-	if err := indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex); err != nil {
-		return fmt.Errorf("index ServiceTokens: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex); err != nil {
-		return fmt.Errorf("index TokenPolicies: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex); err != nil {
-		return fmt.Errorf("index TokenRevocations: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator.IssuerIndex); err != nil {
-		return fmt.Errorf("index SigningKeys: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex); err != nil {
-		return fmt.Errorf("index TokenClients: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexClientSecret, spec.ClientSecretIndex); err != nil {
-		return fmt.Errorf("index TokenClients: %w", err)
+	for _, index := range []struct {
+		of    client.Object
+		field string
+		value client.IndexerFunc
+	}{
+		{&v1alpha1.SigningKey{}, spec.IndexIssuer, operator.IssuerIndex},
+		{&v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex},
+		{&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex},
+		{&v1alpha1.TokenClient{}, spec.IndexClientSecret, spec.ClientSecretIndex},
+		{&v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex},
+		{&v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex},
+	} {
+		if err := indexer.IndexField(ctx, index.of, index.field, index.value); err != nil {
+			return fmt.Errorf("index %T by %s: %w", index.of, index.field, err)
+		}
 	}
 	return nil
 }

@@ -19,11 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
-	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/discovery"
 	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/gate"
-	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 )
 
@@ -34,7 +32,8 @@ func addView(ctx context.Context, mgr ctrl.Manager, view *freshness.View) error 
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	for _, kept := range []client.Object{
-		&v1alpha1.SigningKey{}, &v1alpha1.ServiceToken{}, &v1alpha1.TokenClient{}, &corev1.Secret{}, &corev1.ConfigMap{}, namespace,
+		&v1alpha1.SigningKey{}, &v1alpha1.ServiceToken{}, &v1alpha1.TokenClient{}, &v1alpha1.TokenPolicy{}, &v1alpha1.TokenRevocation{},
+		&corev1.Secret{}, &corev1.ConfigMap{}, namespace,
 	} {
 		if _, err := mgr.GetCache().GetInformer(ctx, kept); err != nil {
 			return fmt.Errorf("fill cache: %w", err)
@@ -61,36 +60,28 @@ func logged(logger logr.Logger, check healthz.Checker) healthz.Checker {
 	}
 }
 
-// addDenyLists follows what is revoked, on every replica.
-func addDenyLists(ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store) (*denylist.Lists, error) {
-	lists := denylist.New(mgr.GetClient(), rings, o.Operator, o.Clock)
-	return lists, lists.Follow(ctx, mgr.GetCache())
-}
-
 // addServers serves what verifiers fetch, and decides for those who do not verify themselves, on every replica. It returns the HTTPS
 // server, or nil if there is none.
-func addServers(
-	ctx context.Context, mgr ctrl.Manager, o Options, rings *ringstore.Store, view *freshness.View, certificate *webhookcert.Manager,
-	denyLists gate.DenyLists,
-) (*discovery.Server, error) {
-	directory := discovery.NewDirectory(mgr.GetClient(), rings, o.Operator)
+func addServers(ctx context.Context, mgr ctrl.Manager, o Options, parts *shared) (*discovery.Server, error) {
+	directory := discovery.NewDirectory(mgr.GetClient(), parts.rings, o.Operator)
 	if err := directory.Follow(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
-	decides, err := addGate(ctx, mgr, o, directory, denyLists, view)
+	decides, err := addGate(ctx, mgr, o, directory, parts)
 	if err != nil || !o.servesHTTPS() && !o.servesExtAuthz() {
 		return nil, err
 	}
-	served, err := servedCertificate(mgr, o, certificate)
+	served, err := servedCertificate(mgr, o, parts.certificate)
 	if err != nil {
 		return nil, err
 	}
 	if err := addExtAuthz(mgr, o, decides, served); err != nil || !o.servesHTTPS() {
 		return nil, err
 	}
-	documents := discovery.NewHandler(directory, view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured()
+	documents := discovery.NewHandler(directory, parts.view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured()
 	server := &discovery.Server{
-		Address: o.HTTPSAddress, Certificate: served, Handler: gate.NewHandler(decides, o.Operator.ExternalURL, documents),
+		Address: o.HTTPSAddress, Certificate: served,
+		Handler: gate.NewHandler(decides, o.Operator.ExternalURL, tokenEndpoints(mgr, o, parts, documents)),
 	}
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add HTTPS server: %w", err)

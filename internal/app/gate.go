@@ -9,7 +9,6 @@ import (
 
 	"github.com/keyturn/keyturn/controllers/tokenpolicy"
 	"github.com/keyturn/keyturn/internal/discovery"
-	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/gate"
 )
 
@@ -17,10 +16,8 @@ import (
 const defaultGateCache = 1000
 
 // addGate follows the TokenPolicies on every replica, and reports on them on the one that leads.
-func addGate(
-	ctx context.Context, mgr ctrl.Manager, o Options, published *discovery.Directory, denyLists gate.DenyLists, view *freshness.View,
-) (*gate.Gate, error) {
-	policies := gate.NewDirectory(mgr.GetClient(), published, denyLists, o.Operator, o.Clock, o.GateCacheSize)
+func addGate(ctx context.Context, mgr ctrl.Manager, o Options, published *discovery.Directory, parts *shared) (*gate.Gate, error) {
+	policies := gate.NewDirectory(mgr.GetClient(), published, parts.lists.Denies, o.Operator, o.Clock, o.GateCacheSize)
 	if err := policies.Follow(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
@@ -31,7 +28,7 @@ func addGate(
 	if err := reports.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
-	return gate.New(policies, view, o.Clock), nil
+	return gate.New(policies, parts.view, o.Clock), nil
 }
 
 // addExtAuthz answers Envoys, on every replica.

@@ -13,10 +13,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/keyturn/keyturn/internal/clientauth"
-	"github.com/keyturn/keyturn/internal/denylist"
-	"github.com/keyturn/keyturn/internal/freshness"
-	"github.com/keyturn/keyturn/internal/permit"
-	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/tokenservice"
 	"github.com/keyturn/keyturn/internal/tokenstore"
 )
@@ -72,17 +68,15 @@ func openTokenStore(ctx context.Context, mgr ctrl.Manager, o Options) (*tokensto
 }
 
 // tokenEndpoints answers clients, and leaves all other requests to the next handler.
-func tokenEndpoints(
-	mgr ctrl.Manager, o Options, rings *ringstore.Store, lists *denylist.Lists, view *freshness.View, store *tokenstore.Store, next http.Handler,
-) http.Handler {
+func tokenEndpoints(mgr ctrl.Manager, o Options, parts *shared, next http.Handler) http.Handler {
 	proving := clientauth.Options{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator}
 	serving := tokenservice.Options{
-		Reader: mgr.GetClient(), Clock: o.Clock, Operator: o.Operator, Permit: permit.New(o.Operator), Rings: rings,
-		DenyLists: lists, View: view, Recorder: mgr.GetEventRecorder("keyturn-tokenservice"),
+		Reader: mgr.GetClient(), Clock: o.Clock, Operator: o.Operator, Permit: parts.permits, Rings: parts.rings,
+		DenyLists: parts.lists, View: parts.view, Recorder: mgr.GetEventRecorder("keyturn-tokenservice"),
 		Log: ctrl.Log.WithName("audit"), Limits: o.TokenLimits,
 	}
-	if store != nil {
-		serving.Families, proving.Assertions = store, used{store}
+	if parts.store != nil {
+		serving.Families, proving.Assertions = parts.store, used{parts.store}
 	}
 	serving.Clients = clientauth.New(proving)
 	return tokenservice.NewHandler(serving, next)
