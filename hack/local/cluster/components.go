@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"path/filepath"
 	"strconv"
 
 	"github.com/keyturn/keyturn/hack/local/binaries"
@@ -118,6 +119,7 @@ func (p plan) operatorArguments() []string {
 		"--webhook-configuration=" + webhookConfiguration,
 		"--https-bind-address=" + address(p.ports.HTTPS),
 		"--external-url=" + httpsURL(p.ports.HTTPS),
+		"--token-store=sqlite://" + filepath.Join(p.layout.tokenStore(), "tokens.db"),
 		"--metrics-bind-address=" + address(p.ports.Metrics),
 		"--health-probe-bind-address=" + address(p.ports.Health),
 		"--minimum-duration=" + minimumDuration,

@@ -40,6 +40,7 @@ func (l layout) kubeconfig() string         { return l.run("kubeconfig") }
 func (l layout) operatorKubeconfig() string { return l.run("operator.kubeconfig") }
 func (l layout) kubectl() string            { return l.run("bin", "kubectl") }
 func (l layout) operator() string           { return l.run("bin", "keyturn") }
+func (l layout) tokenStore() string         { return l.run("token-store") }
 func (l layout) logs() string               { return l.run("log") }
 func (l layout) log(name string) string     { return l.run("log", name+".log") }
 func (l layout) identities() string         { return l.run("pid") }
@@ -50,7 +51,7 @@ func (l layout) identity(name string) string {
 
 // clear removes all that belongs to a cluster except its logs, which tell why it died, and the lock, which is held.
 func (l layout) clear() error {
-	for _, name := range []string{"state.json", "kubeconfig", "operator.kubeconfig", "bin", "pid", "pki", "etcd", "kubectl-cache"} {
+	for _, name := range []string{"state.json", "kubeconfig", "operator.kubeconfig", "bin", "pid", "pki", "etcd", "token-store", "kubectl-cache"} {
 		if err := os.RemoveAll(l.run(name)); err != nil {
 			return fmt.Errorf("clear the cluster's files: %w", err)
 		}

@@ -64,7 +64,7 @@ func startAnew(ctx context.Context, l layout, assets string, options Options, ou
 			err = errors.Join(err, giveUp(ctx, l))
 		}
 	}()
-	if err := errors.Join(os.RemoveAll(l.logs()), os.MkdirAll(filepath.Dir(l.operator()), 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(l.logs()), os.MkdirAll(filepath.Dir(l.operator()), 0o700), os.MkdirAll(l.tokenStore(), 0o700)); err != nil {
 		return state{}, fmt.Errorf("prepare the cluster's folder: %w", err)
 	}
 	if err := os.Symlink(filepath.Join(assets, binaries.Kubectl), l.kubectl()); err != nil {
