@@ -336,3 +336,109 @@ func TestAPIServerWithoutWebhooks(t *testing.T) {
 	s.must(s.admin.Delete(t.Context(), key))
 	s.must(patches(s, key, func(k *v1alpha1.SigningKey) { k.Finalizers = nil })())
 }
+
+func TestAPIServerRefusesTokenClients(t *testing.T) {
+	s := serveAPI(t, map[string]string{"tier": "test"})
+	open := signingKey(s.bank, "open", func(k *v1alpha1.SigningKey) { k.Spec.Tokens.MaxDuration = lasting(2 * time.Hour) })
+	closed := signingKey(s.bank, "closed", func(k *v1alpha1.SigningKey) { k.Spec.Tokens.AllowedNamespaces = v1alpha1.AllowedNamespaces{} })
+	ruled := signingKey(s.bank, "ruled", func(k *v1alpha1.SigningKey) {
+		k.Spec.Tokens.Rules = []v1alpha1.TokenRule{{Expression: `namespace.labels["tier"] == "prod"`, Message: "only production"}}
+	})
+	for _, key := range []*v1alpha1.SigningKey{open, closed, ruled} {
+		s.allowed("create a SigningKey", func() error { return s.admin.Create(t.Context(), key) })
+	}
+	byKeys := func(jwks string) func(*v1alpha1.TokenClient) {
+		return func(c *v1alpha1.TokenClient) {
+			c.Spec.Authentication = v1alpha1.ClientAuthentication{PrivateKeyJWT: &v1alpha1.PrivateKeyJWTAuthentication{JWKS: jwks}}
+		}
+	}
+	cases := map[string]struct {
+		key    *v1alpha1.SigningKey
+		change func(*v1alpha1.TokenClient)
+		want   string
+	}{
+		"a life over the key's": {
+			open, accessing(3 * time.Hour),
+			`admission webhook "tokenclient.keyturn.dev" denied the request: TokenClient.keyturn.dev "till" is invalid: spec.accessTokenDuration: Invalid value: "3h0m0s": ` +
+				`must be at most 2h0m0s, spec.tokens.maxDuration of SigningKey ` + s.bank + `/open: shorten it, or raise that`,
+		},
+		"a life below the floor":       {open, accessing(time.Minute), `must be at least 5m0s, the operator's --minimum-duration: lengthen it`},
+		"a claim that Keyturn sets":    {open, claiming("act", "1"), `spec.claims[0].name: Invalid value: "act": Keyturn sets the claim "act": remove it`},
+		"an expression that is none":   {open, claiming("team", "clients.id"), `spec.claims[0].expression: Invalid value: "clients.id": line 1, column 1: undeclared reference to 'clients'`},
+		"a key that is private":        {open, byKeys(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA","kid":"a"}]}`), `spec.authentication.privateKeyJWT.jwks: Forbidden: must be a JWK Set (RFC 7517) of 1 to 16 public keys, each with a kid of its own: keys[0]: key not usable: member d does not belong`},
+		"a namespace that may not ask": {closed, accessing(time.Hour), `does not sign for namespace ` + s.shop},
+		"a rule that says no":          {ruled, accessing(time.Hour), `does not sign this: rule 0 refuses it: only production`},
+	}
+	for name, c := range cases {
+		s.refused(name, s.tries(tokenClient(s.shop, "till", c.key, c.change)), c.want)
+	}
+	s.warned("a key that is not there", s.tries(tokenClient(s.shop, "till", signingKey(s.bank, "later"))),
+		fmt.Sprintf("spec.signingKeyRef: there is no SigningKey %s/later yet, so nothing is issued until it is there", s.bank))
+
+	asking := tokenClient(s.shop, "till", open, accessing(time.Hour))
+	s.allowed("a TokenClient", func() error { return s.admin.Create(t.Context(), asking) })
+	s.must(patches(s, open, func(k *v1alpha1.SigningKey) { k.Spec.Tokens.MaxDuration = lasting(30 * time.Minute) })())
+	s.refused("another spec that is as faulty", patches(s, asking, func(c *v1alpha1.TokenClient) { c.Spec.Scopes = []v1alpha1.Scope{"a"} }, client.DryRunAll), "must be at most 30m0s")
+	before := s.served(webhook.PathTokenClient)
+	s.must(patches(s, asking, func(c *v1alpha1.TokenClient) {
+		c.Finalizers, c.Labels = []string{"example.com/x"}, map[string]string{"a": "b"}
+	})())
+	s.must(patches(s, asking, func(c *v1alpha1.TokenClient) { c.Finalizers = nil }, client.DryRunAll)())
+	if after := s.served(webhook.PathTokenClient); after != before {
+		t.Errorf("the API server asked %v times about metadata", after-before)
+	}
+	// So that the namespace can end.
+	s.must(patches(s, asking, func(c *v1alpha1.TokenClient) { c.Finalizers = nil })())
+}
+
+func TestAPIServerRefusesTokenRevocations(t *testing.T) {
+	s := serveAPI(t, nil)
+	key := signingKey(s.bank, "main")
+	s.issued(key)
+	here := func(r *v1alpha1.TokenRevocation) { r.Namespace = s.bank }
+	s.refused("the future", s.tries(tokenRevocation(here, before(today().Add(time.Hour)))),
+		`admission webhook "tokenrevocation.keyturn.dev" denied the request: TokenRevocation.keyturn.dev "till" is invalid: spec.issuedBefore: Invalid value: "2026-01-02T04:00:00Z": must be at most 1m0s`)
+	s.warned("a key that nobody knows", s.tries(tokenRevocation(here, byKeyID(strings.Repeat("x", 43)))), "publishes no key")
+	s.warned("a SigningKey that is not there", s.tries(tokenRevocation(here, func(r *v1alpha1.TokenRevocation) { r.Spec.SigningKeyName = "later" })),
+		"spec.signingKeyName: there is no SigningKey "+s.bank+"/later yet, so nothing is taken back until it is there")
+
+	revocation := tokenRevocation(here)
+	s.must(s.admin.Create(t.Context(), revocation))
+	s.must(s.deletes(revocation)())
+	revocation.Status.ExpiresAt = &metav1.Time{Time: today().Add(time.Hour)}
+	s.must(s.operator.Status().Update(t.Context(), revocation))
+	s.refused("a deletion", s.deletes(revocation), `admission webhook "tokenrevocation.keyturn.dev" denied the request: tokenrevocations.keyturn.dev "till" is forbidden: `+
+		`tokens that it takes back would be accepted again, the last until 2026-01-02T04:00:00Z: wait, or annotate the TokenRevocation with keyturn.dev/force-delete=true`)
+	s.must(s.clientOf("system:serviceaccount:kube-system:namespace-controller").Delete(t.Context(), revocation, client.DryRunAll))
+	s.must(patches(s, revocation, func(r *v1alpha1.TokenRevocation) {
+		r.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"}
+	})())
+	s.must(s.deletes(revocation)())
+	s.must(patches(s, revocation, func(r *v1alpha1.TokenRevocation) {
+		r.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "no"}
+	})())
+	s.refused("a deletion that is not forced", s.deletes(revocation), "would be accepted again")
+	s.must(s.admin.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.bank}}))
+	s.must(s.admin.Delete(t.Context(), revocation))
+}
+
+func TestAPIServerRefusesTokenPolicies(t *testing.T) {
+	s := serveAPI(t, nil)
+	key := signingKey(s.bank, "main")
+	s.allowed("create a SigningKey", func() error { return s.admin.Create(t.Context(), key) })
+	here := func(change ...func(*v1alpha1.TokenPolicySpec)) *v1alpha1.TokenPolicy {
+		p := tokenPolicy(key, change...)
+		p.Namespace = s.shop
+		return p
+	}
+	s.allowed("a TokenPolicy", s.tries(here(ruling(`request.path.startsWith("/v1/") && "admin" in claims.roles`), headers("X-User"))))
+	for want, change := range map[string]func(*v1alpha1.TokenPolicySpec){
+		`admission webhook "tokenpolicy.keyturn.dev" denied the request: TokenPolicy.keyturn.dev "api" is invalid: spec.rules[0].expression: Invalid value: "request.uri == ''": line 1, column 8: undefined field 'uri'`: ruling("request.uri == ''"),
+		`spec.issuers[1].external.issuer: Forbidden: issuer "` + key.Spec.Issuer + `" is there already`:                                                                                                                   elsewhere(v1alpha1.ExternalIssuer{Issuer: key.Spec.Issuer}),
+		`spec.issuers[1].external.issuer: Invalid value: "http://else.example": must be an https URL`:                                                                                                                     elsewhere(v1alpha1.ExternalIssuer{Issuer: "http://else.example"}),
+		`spec.headers[1].name: Duplicate value: "x-user"`: headers("X-User", "x-user"),
+	} {
+		s.refused(want, s.tries(here(change)), want)
+	}
+	s.warned("a key that is not there", s.tries(here(keyRef(s.bank, "later"))), "spec.issuers[1].signingKeyRef: there is no SigningKey "+s.bank+"/later yet, so no token of it is accepted until it is there")
+}

@@ -254,8 +254,8 @@ type Scope string
 
 // ClaimExpression makes one claim.
 type ClaimExpression struct {
-	// name of the claim. The registered claims, client_id, scope and act are
-	// refused, because Keyturn sets them. At most 128 characters.
+	// name of the claim. The registered claims, client_id, scope, act, may_act and
+	// cnf are refused, because Keyturn sets them. At most 128 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -264,11 +264,12 @@ type ClaimExpression struct {
 
 	// expression is a CEL expression whose value becomes the claim: a text, number,
 	// boolean, list or map. It sees "client" (id, namespace, name, labels),
-	// "serviceAccount" (namespace, name, labels, and the pod's name and uid where
-	// its token tells them; absent for other clients: guard it with
-	// has(serviceAccount.name)) and "request" (grantType, audiences, scopes, and the
-	// claims of a subject_token as subjectClaims). Where an optional value has none
-	// (optional.none()), there is no such claim. Example:
+	// "serviceAccount" (namespace, name, labels, and podName and podUID where its
+	// token tells them; absent for other clients: guard it with
+	// has(serviceAccount.name)) and "request" (grantType as in spec.grantTypes,
+	// audiences, scopes, and the claims of a subject_token as subjectClaims). Where
+	// an optional value has none (optional.none()), there is no such claim. All
+	// claims together have at most 4096 bytes as JSON. Example:
 	// client.labels["team"]. At most 1024 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -283,9 +284,8 @@ type ClaimExpression struct {
 type RefreshTokenSpec struct {
 	// idleDuration is how long one refresh token can be used, once: 1s to 8760h (1
 	// year), in whole hours, minutes and seconds, not longer than absoluteDuration.
-	// Defaults to 24h.
+	// Defaults to 24h, or to absoluteDuration where that is shorter.
 	// +optional
-	// +default="24h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be whole hours, minutes and seconds from 1s to 8760h, written as in 90s or 1h30m"

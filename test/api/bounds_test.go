@@ -131,8 +131,16 @@ func store(t *testing.T, c client.Client, object *unstructured.Unstructured) {
 }
 
 func typed(kind string) client.Object {
-	if kind == "SigningKey" {
+	switch kind {
+	case "SigningKey":
 		return &v1alpha1.SigningKey{}
+	case "ServiceToken":
+		return &v1alpha1.ServiceToken{}
+	case "TokenClient":
+		return &v1alpha1.TokenClient{}
+	case "TokenRevocation":
+		return &v1alpha1.TokenRevocation{}
+	default:
+		return &v1alpha1.TokenPolicy{}
 	}
-	return &v1alpha1.ServiceToken{}
 }

@@ -45,7 +45,28 @@ func TestMalformedBodies(t *testing.T) {
 		"1 MiB of claims": {body: claims(`{"a":"` + text(1<<20) + `"}`), want: "201 Created"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			if got := post(t, cmp.Or(test.namespace, "default"), test.body); !strings.Contains(got, test.want) {
+			if got := post(t, "servicetokens", cmp.Or(test.namespace, "default"), test.body); !strings.Contains(got, test.want) {
+				t.Errorf("got: %s\nwant it to contain: %s", got[:min(len(got), 500)], test.want)
+			}
+		})
+	}
+}
+
+// Of the other kinds: what would have a meaning if it were spelt right must not be dropped.
+func TestMalformedBodiesOfTheTokenService(t *testing.T) {
+	const head = `{"apiVersion":"keyturn.dev/v1alpha1","metadata":{"name":"subject"},"kind":`
+	const client = head + `"TokenClient","spec":{"signingKeyRef":{"name":"key"},"audiences":["api"],"authentication":`
+	for sentence, test := range map[string]struct{ resource, body, want string }{
+		"a way to authenticate that does not exist": {"tokenclients", client + `{"none":{}}}}`, `unknown field \"spec.authentication.none\"`},
+		"a way to authenticate that is null":        {"tokenclients", client + `{"clientSecret":null}}}`, `exactly one of clientSecret, privateKeyJWT and serviceAccounts must be set`},
+		"a way to authenticate in two copies":       {"tokenclients", client + `{"clientSecret":{},"clientSecret":{}}}}`, `duplicate field \"spec.authentication.clientSecret\"`},
+		"keys as an object":                         {"tokenclients", client + `{"privateKeyJWT":{"jwks":{"keys":[]}}}}}`, `unknown field \"spec.authentication.privateKeyJWT.jwks.keys\"`},
+		"a client as it should be":                  {"tokenclients", client + `{"clientSecret":{}}}}`, "201 Created"},
+		"a revocation of what does not exist":       {"tokenrevocations", head + `"TokenRevocation","spec":{"signingKeyName":"key","jti":"x"}}`, `unknown field \"spec.jti\"`},
+		"a policy without rules that are misspelt":  {"tokenpolicies", head + `"TokenPolicy","spec":{"issuers":[{"signingKeyRef":{"name":"key"}}],"audiences":["a"],"rule":[]}}`, `unknown field \"spec.rule\"`},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			if got := post(t, test.resource, "default", test.body); !strings.Contains(got, test.want) {
 				t.Errorf("got: %s\nwant it to contain: %s", got[:min(len(got), 500)], test.want)
 			}
 		})
@@ -53,14 +74,14 @@ func TestMalformedBodies(t *testing.T) {
 }
 
 // post sends a body as it is and returns the HTTP status and the answer.
-func post(t *testing.T, namespace, body string) string {
+func post(t *testing.T, resource, namespace, body string) string {
 	t.Helper()
 	config := suite.Config(t)
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := url.JoinPath(config.Host, "apis", v1alpha1.GroupName, "v1alpha1", "namespaces", namespace, "servicetokens")
+	target, err := url.JoinPath(config.Host, "apis", v1alpha1.GroupName, "v1alpha1", "namespaces", namespace, resource)
 	if err != nil {
 		t.Fatal(err)
 	}

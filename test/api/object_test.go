@@ -69,6 +69,28 @@ func serviceToken() *unstructured.Unstructured {
 	})
 }
 
+// tokenClient refreshes for as short and as long as it may, so that both durations can be tried alone.
+func tokenClient() *unstructured.Unstructured {
+	return object("TokenClient", map[string]any{
+		"signingKeyRef":  map[string]any{"name": "key"},
+		"authentication": map[string]any{"clientSecret": map[string]any{}},
+		"grantTypes":     []any{"ClientCredentials", "RefreshToken"},
+		"audiences":      []any{"api"},
+		"refreshToken":   map[string]any{"idleDuration": "1s", "absoluteDuration": "8760h"},
+	})
+}
+
+func tokenRevocation() *unstructured.Unstructured {
+	return object("TokenRevocation", map[string]any{"signingKeyName": "key", "issuedBefore": "2026-01-01T00:00:00Z"})
+}
+
+func tokenPolicy() *unstructured.Unstructured {
+	return object("TokenPolicy", map[string]any{
+		"issuers":   []any{map[string]any{"signingKeyRef": map[string]any{"name": "key"}}},
+		"audiences": []any{"api"},
+	})
+}
+
 func object(kind string, spec map[string]any) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"metadata": map[string]any{"name": "subject", "namespace": "default"},

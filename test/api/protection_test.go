@@ -27,7 +27,7 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), object) })
 	}
-	for name, kind := range map[string]string{"signingkeys.keyturn.dev": "SigningKey", "servicetokens.keyturn.dev": "ServiceToken"} {
+	for name, kind := range kindsByDefinition() {
 		definition := &unstructured.Unstructured{}
 		definition.SetAPIVersion("apiextensions.k8s.io/v1")
 		definition.SetKind("CustomResourceDefinition")
@@ -47,6 +47,14 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func kindsByDefinition() map[string]string {
+	named := map[string]string{}
+	for _, kind := range kinds() {
+		named[plural(kind)+".keyturn.dev"] = kind
+	}
+	return named
 }
 
 // refusesCollection asks for the deletion of all definitions of that name at once: such a request names no object.

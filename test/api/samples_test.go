@@ -38,8 +38,10 @@ func TestSamples(t *testing.T) {
 			applied[object.GetKind()]++
 		}
 	}
-	if applied["SigningKey"] == 0 || applied["ServiceToken"] == 0 {
-		t.Errorf("applied %v, want samples of both kinds", applied)
+	for _, kind := range kinds() {
+		if applied[kind] == 0 {
+			t.Errorf("applied %v, want samples of every kind", applied)
+		}
 	}
 	checkProductionFloors(t, c)
 }
@@ -50,8 +52,9 @@ func checkProductionFloors(t *testing.T, c client.Client) {
 	const floor = 5 * time.Minute
 	var keys v1alpha1.SigningKeyList
 	var tokens v1alpha1.ServiceTokenList
+	var clients v1alpha1.TokenClientList
 	inSamples := client.InNamespace("keyturn-samples")
-	if err := errors.Join(c.List(t.Context(), &keys, inSamples), c.List(t.Context(), &tokens, inSamples)); err != nil {
+	if err := errors.Join(c.List(t.Context(), &keys, inSamples), c.List(t.Context(), &tokens, inSamples), c.List(t.Context(), &clients, inSamples)); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range keys.Items {
@@ -62,6 +65,11 @@ func checkProductionFloors(t *testing.T, c client.Client) {
 	for _, token := range tokens.Items {
 		if token.Spec.Duration.Duration < floor {
 			t.Errorf("ServiceToken %s has a duration below %s", token.Name, floor)
+		}
+	}
+	for _, asking := range clients.Items {
+		if asking.Spec.AccessTokenDuration.Duration < floor {
+			t.Errorf("TokenClient %s has an accessTokenDuration below %s", asking.Name, floor)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func openAPISchema(t *testing.T, kind string) schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := fs.ReadFile(os.DirFS(folder), "keyturn.dev_"+strings.ToLower(kind)+"s.yaml")
+	content, err := fs.ReadFile(os.DirFS(folder), "keyturn.dev_"+plural(kind)+".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,13 @@ func openAPISchema(t *testing.T, kind string) schema {
 		t.Fatal(err)
 	}
 	return *crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+func plural(kind string) string {
+	if stem, ok := strings.CutSuffix(strings.ToLower(kind), "y"); ok && !strings.HasSuffix(stem, "e") {
+		return stem + "ies"
+	}
+	return strings.ToLower(kind) + "s"
 }
 
 // walk visits a schema and all below it.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 )
 
@@ -22,6 +23,107 @@ func lengthBounds(path string, most int) bounds {
 			wantErrors: []string{path + ": Too long: may not be more than "},
 			accepted:   edit{path: text(most)},
 		},
+	}
+}
+
+// nameBounds are those of the name of an object that becomes part of something else.
+func nameBounds() bounds {
+	const name = "metadata.name must be a DNS label of at most 63 characters"
+	return bounds{
+		"a name of 64 characters": {
+			refused:    edit{"metadata.name": text(64)},
+			wantErrors: []string{name},
+			accepted:   edit{"metadata.name": text(63)},
+		},
+		"a name with a dot, which no label may have": {
+			refused:    edit{"metadata.name": "a.b"},
+			wantErrors: []string{name},
+			accepted:   edit{"metadata.name": "a-b"},
+		},
+	}
+}
+
+// keyRefBounds are those of a reference to a SigningKey.
+func keyRefBounds() bounds {
+	return join(
+		labelBounds("spec.signingKeyRef.name", "must be a DNS label, as SigningKey names are"),
+		labelBounds("spec.signingKeyRef.namespace", "must be a DNS label, as namespace names are"),
+		bounds{
+			"no key": {
+				refused:    edit{"spec.signingKeyRef": nil},
+				wantErrors: []string{"spec.signingKeyRef: Required value"},
+				accepted:   edit{"spec.signingKeyRef": map[string]any{"name": "unknown"}},
+			},
+			"a key without a name": {
+				refused:    edit{"spec.signingKeyRef": map[string]any{"namespace": "default"}},
+				wantErrors: []string{"spec.signingKeyRef.name: Required value"},
+				accepted:   edit{"spec.signingKeyRef": map[string]any{"namespace": "missing", "name": "key"}},
+			},
+		},
+	)
+}
+
+// scopeBounds are those of a list of scopes.
+func scopeBounds() bounds {
+	const (
+		path   = "spec.scopes"
+		syntax = "must be printable ASCII without space, double quote and backslash (RFC 6749 section 3.3)"
+	)
+	scope := func(i int) any { return "scope-" + strconv.Itoa(i) }
+	refuse := func(scope, neighbour string) bound {
+		return bound{
+			refused:    edit{path: []any{scope}},
+			wantErrors: []string{path + "[0]: Invalid value: " + strconv.Quote(scope) + ": " + syntax},
+			accepted:   edit{path: []any{neighbour}},
+		}
+	}
+	return bounds{
+		"65 scopes": {
+			refused:    edit{path: list(65, scope)},
+			wantErrors: []string{"spec.scopes: Too many: 65: must have at most 64 items"},
+			accepted:   edit{path: list(64, scope)},
+		},
+		"one scope twice": {
+			refused:    edit{path: []any{"a", "a"}},
+			wantErrors: []string{`spec.scopes[1]: Duplicate value: "a"`},
+			accepted:   edit{path: []any{}},
+		},
+		"an empty scope": {
+			refused:    edit{path: []any{""}},
+			wantErrors: []string{"spec.scopes[0] in body should be at least 1 chars long"},
+			accepted:   edit{path: []any{"a"}},
+		},
+		"a scope of 129 characters": {
+			refused:    edit{path: []any{text(129)}},
+			wantErrors: []string{"spec.scopes[0]: Too long: may not be more than 128 bytes"},
+			accepted:   edit{path: []any{text(128)}},
+		},
+		"a scope with a space":      refuse("a b", "a:b"),
+		"a scope with a quote":      refuse(`a"b`, "a'b"),
+		"a scope with a backslash":  refuse(`a\\b`, "a[b]"),
+		"a scope with a line break": refuse("a\n", "!#~"),
+		"a scope that is not ASCII": refuse("ä", "https://api.example/read"),
+	}
+}
+
+// urlBounds are those of the URL of a JWK Set. The edit makes an object with it.
+func urlBounds(path string, with func(url string) edit) bounds {
+	const message = "must be an https URL without user and fragment"
+	refuse := func(url, neighbour string) bound {
+		return bound{refused: with(url), wantErrors: []string{path + ": Invalid value: ", message}, accepted: with(neighbour)}
+	}
+	long := "https://a.example/" + text(1006)
+	return bounds{
+		path + " is empty":          {refused: with(""), wantErrors: []string{path + " in body should be at least 1 chars long"}, accepted: with("https://a")},
+		path + " is too long":       {refused: with(long + "x"), wantErrors: []string{path + ": Too long: may not be more than 1024 bytes"}, accepted: with(long)},
+		path + " is plain http":     refuse("http://a.example/jwks", "https://a.example/jwks"),
+		path + " has a password":    refuse("https://u:p@a.example/jwks", "https://a.example/jwks@1"),
+		path + " has a fragment":    refuse("https://a.example/jwks#1", "https://a.example/jwks?v=1"),
+		path + " has no host":       refuse("https:///jwks", "https://a:8443"),
+		path + " has a bad escape":  refuse("https://a.example/%zz", "https://a.example/%20"),
+		path + " is no URL":         refuse("jwks", "https://a.example?jwks"),
+		path + " has a line break":  refuse("https://a.example/\n", "https://a.example/"),
+		path + " has a later break": refuse("https://a.example/a\nb", "https://a.example/ab"),
 	}
 }
 
@@ -93,6 +195,37 @@ func (d duration) bounds() bounds {
 			wantErrors: []string{d.path + ": Too long: may not be more than 32 bytes"},
 			accepted:   edit{d.path: strings.Repeat("0", 30) + "2s"},
 		},
+	}
+}
+
+// specInstantBounds are those of an instant that users write. Whatever they write, Go must be able to read it.
+func specInstantBounds(path, example string) bounds {
+	refuse := func(instant, neighbour string) bound {
+		return bound{
+			refused:    edit{path: instant},
+			wantErrors: []string{path + ": Invalid value: ", "must be whole seconds from 1970 to 9999, written as in " + example},
+			accepted:   edit{path: neighbour},
+		}
+	}
+	malformed := func(instant, neighbour string) bound {
+		return bound{
+			refused:    edit{path: instant},
+			wantErrors: []string{path + " in body must be of type date-time: " + strconv.Quote(instant)},
+			accepted:   edit{path: neighbour},
+		}
+	}
+	return bounds{
+		path + " is a word":                           malformed("tomorrow", "2030-12-31T23:59:59Z"),
+		path + " is on a day that is none":            malformed("2030-02-30T00:00:00Z", "2028-02-29T00:00:00Z"),
+		path + " is without a zone":                   malformed("2030-12-31T23:59:59", "2030-12-31T23:59:59+02:00"),
+		path + " is before 1970":                      refuse("1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"),
+		path + " is in the year 0":                    refuse("0000-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+		path + " is in the year 10000 in UTC":         refuse("9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59Z"),
+		path + " has half a second":                   refuse("2030-12-31T23:59:59.5Z", "2030-12-31T23:59:59.0Z"),
+		path + " has a microsecond":                   refuse("2030-12-31T23:59:59.000001Z", "2030-12-31T23:59:59Z"),
+		path + " is in lower case, unreadable for Go": refuse("2030-12-31t23:59:59z", "2030-12-31T23:59:59Z"),
+		path + " has more text, unreadable for Go":    refuse("2030-12-31T23:59:59Zt+1", "2030-12-31T23:59:59Z"),
+		path + " is in no zone that Go can read":      refuse("2030-12-31T23:59:59+99:99", "2030-12-31T23:59:59+14:00"),
 	}
 }
 

@@ -26,22 +26,11 @@ func TestSigningKeyBounds(t *testing.T) {
 
 func signingKeyBounds() bounds {
 	keyID := func(i int) any { return strconv.Itoa(100+i) + strings.Repeat("k", 40) }
-	const name = "metadata.name must be a DNS label of at most 63 characters"
-	return bounds{
+	return join(nameBounds(), bounds{
 		"no spec": {
 			refused:    edit{"spec": nil},
 			wantErrors: []string{"spec: Required value"},
 			accepted:   edit{"spec": map[string]any{}},
-		},
-		"a name of 64 characters": {
-			refused:    edit{"metadata.name": text(64)},
-			wantErrors: []string{name},
-			accepted:   edit{"metadata.name": text(63)},
-		},
-		"a name with a dot, which no label may have": {
-			refused:    edit{"metadata.name": "a.b"},
-			wantErrors: []string{name},
-			accepted:   edit{"metadata.name": "a-b"},
 		},
 		"a name that is not ASCII": {
 			refused:    edit{"metadata.name": "schlüssel"},
@@ -103,7 +92,7 @@ func signingKeyBounds() bounds {
 			wantErrors: []string{"spec.revokedKeyIDs[0] in body should match '^[A-Za-z0-9_-]{43}$'"},
 			accepted:   edit{"spec.revokedKeyIDs": []any{text(42) + "-"}},
 		},
-	}
+	})
 }
 
 func issuerBounds() bounds {

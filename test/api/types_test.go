@@ -11,7 +11,7 @@ import (
 // Every field refuses a value of another JSON type and says which it wants.
 func TestWrongTypes(t *testing.T) {
 	c := suite.Client(t)
-	for _, kind := range []string{"SigningKey", "ServiceToken"} {
+	for _, kind := range kinds() {
 		walk("spec", openAPISchema(t, kind).Properties["spec"], func(path string, s schema) {
 			t.Run(kind+" "+path, func(t *testing.T) {
 				object := object(kind, nil)
@@ -25,6 +25,10 @@ func TestWrongTypes(t *testing.T) {
 			})
 		})
 	}
+}
+
+func kinds() []string {
+	return []string{"SigningKey", "ServiceToken", "TokenClient", "TokenRevocation", "TokenPolicy"}
 }
 
 func valueOfAnotherType(kind string) any {

@@ -196,7 +196,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: idleDuration
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
-      default: 24h
 - name: com.github.keyturn.keyturn.api.v1alpha1.RequestRule
   map:
     fields:

@@ -7,16 +7,17 @@ package v1alpha1
 //
 // ClaimExpression makes one claim.
 type ClaimExpressionApplyConfiguration struct {
-	// name of the claim. The registered claims, client_id, scope and act are
-	// refused, because Keyturn sets them. At most 128 characters.
+	// name of the claim. The registered claims, client_id, scope, act, may_act and
+	// cnf are refused, because Keyturn sets them. At most 128 characters.
 	Name *string `json:"name,omitempty"`
 	// expression is a CEL expression whose value becomes the claim: a text, number,
 	// boolean, list or map. It sees "client" (id, namespace, name, labels),
-	// "serviceAccount" (namespace, name, labels, and the pod's name and uid where
-	// its token tells them; absent for other clients: guard it with
-	// has(serviceAccount.name)) and "request" (grantType, audiences, scopes, and the
-	// claims of a subject_token as subjectClaims). Where an optional value has none
-	// (optional.none()), there is no such claim. Example:
+	// "serviceAccount" (namespace, name, labels, and podName and podUID where its
+	// token tells them; absent for other clients: guard it with
+	// has(serviceAccount.name)) and "request" (grantType as in spec.grantTypes,
+	// audiences, scopes, and the claims of a subject_token as subjectClaims). Where
+	// an optional value has none (optional.none()), there is no such claim. All
+	// claims together have at most 4096 bytes as JSON. Example:
 	// client.labels["team"]. At most 1024 characters.
 	Expression *string `json:"expression,omitempty"`
 }

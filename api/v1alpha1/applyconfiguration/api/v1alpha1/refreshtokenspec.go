@@ -13,7 +13,7 @@ import (
 type RefreshTokenSpecApplyConfiguration struct {
 	// idleDuration is how long one refresh token can be used, once: 1s to 8760h (1
 	// year), in whole hours, minutes and seconds, not longer than absoluteDuration.
-	// Defaults to 24h.
+	// Defaults to 24h, or to absoluteDuration where that is shorter.
 	IdleDuration *v1.Duration `json:"idleDuration,omitempty"`
 	// absoluteDuration is how long a client can go on refreshing before it has to
 	// ask anew: 1s to 8760h (1 year), in whole hours, minutes and seconds. Defaults
