@@ -120,7 +120,8 @@ const (
 	// AnnotationPreviousSecretExpiresAt, on the Secret of a TokenClient, is when previous-client-secret stops being valid, as in
 	// RFC 3339.
 	AnnotationPreviousSecretExpiresAt = "keyturn.dev/previous-secret-expires-at"
-	// AnnotationForceDelete with the value "true" lets a SigningKey be deleted while live tokens depend on it.
+	// AnnotationForceDelete with the value "true" lets a SigningKey be deleted while live tokens depend on it, and a
+	// TokenRevocation while tokens that it takes back are alive.
 	AnnotationForceDelete = "keyturn.dev/force-delete"
 	// AnnotationRingGeneration, on a JWKS ConfigMap, is the generation of the ring it was made from.
 	AnnotationRingGeneration = "keyturn.dev/ring-generation"
