@@ -96,7 +96,7 @@ func (r *reviews) of(ctx context.Context, q question) (*Account, error) {
 		defer cancel()
 		account, err := r.review(ctx, q)
 		reviewed.WithLabelValues(resultOf(err)).Inc()
-		r.remember(id, q, account, err)
+		r.remember(id, account, err)
 		return account, err
 	})
 	select {
@@ -120,17 +120,14 @@ func (r *reviews) recall(id digest) (answer, bool) {
 	return answer{}, false
 }
 
-func (r *reviews) remember(id digest, q question, account *Account, err error) {
+// remember does not heed when the token expires: that is judged each time, before anybody asks.
+func (r *reviews) remember(id digest, account *Account, err error) {
 	now := r.clock.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		until := now.Add(rememberAccepted)
-		if q.expiry.Before(until) {
-			until = q.expiry
-		}
-		keep(r.accepted, mostAccepted, id, answer{account: account, until: until})
+		keep(r.accepted, mostAccepted, id, answer{account: account, until: now.Add(rememberAccepted)})
 	case errors.Is(err, ErrClient):
 		keep(r.refused, mostRefused, id, answer{err: err, until: now.Add(rememberRefused)})
 	}
