@@ -318,14 +318,6 @@ func TestAClientThatCannotAskForTokensSaysWhy(t *testing.T) {
 				c.Spec.GrantTypes = []v1alpha1.GrantType{v1alpha1.GrantClientCredentials, v1alpha1.GrantRefreshToken}
 			}, reason: v1alpha1.ReasonTokenStoreMissing,
 		},
-		"a claim does not compile": {
-			client: func(c *v1alpha1.TokenClient) {
-				c.Spec.Claims = []v1alpha1.ClaimExpression{{Name: "team", Expression: "client."}}
-			}, reason: v1alpha1.ReasonInvalidSpec,
-		},
-		"it asks for longer tokens than the key signs": {
-			client: func(c *v1alpha1.TokenClient) { c.Spec.AccessTokenDuration = duration(longestToken + time.Second) }, reason: v1alpha1.ReasonNotAllowed,
-		},
 		"an issuer on a host of its own needs no external URL": {operator: elsewhere, reason: v1alpha1.ReasonServing},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -352,14 +344,26 @@ func TestAClientThatCannotAskForTokensSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAClientOfAnotherNamespaceIsServedWhileTheKeyAllowsIt(t *testing.T) {
-	w, ns, other := beginAnswering(t), suite.Namespace(t, nil), suite.Namespace(t, map[string]string{"team": "shop"})
-	key := newKey(ns, "shop")
+func TestAClientIsServedWhileTheKeyAllowsIt(t *testing.T) {
+	w, ns, other := beginAnswering(t), suite.Namespace(t, nil), suite.Namespace(t, nil)
+	key := newKey(ns, "shop", func(k *v1alpha1.SigningKey) { k.Spec.Tokens.AllowedNamespaces.From = v1alpha1.NamespacesFromAll })
 	w.ready(ns, []*v1alpha1.SigningKey{key}, nil)
 	w.create(newClient(other, "cart", "shop", func(c *v1alpha1.TokenClient) { c.Spec.SigningKeyRef.Namespace = ns }))
-	w.clientIs(other, "cart", metav1.ConditionFalse, v1alpha1.ReasonNotAllowed)
-	w.patch(key, func() { key.Spec.Tokens.AllowedNamespaces.From = v1alpha1.NamespacesFromAll })
 	w.clientIs(other, "cart", metav1.ConditionTrue, v1alpha1.ReasonServing)
 	w.patch(key, func() { key.Spec.Tokens.AllowedNamespaces.From = v1alpha1.NamespacesFromSame })
 	w.clientIs(other, "cart", metav1.ConditionFalse, v1alpha1.ReasonNotAllowed)
+	w.patch(key, func() { key.Spec.Tokens.AllowedNamespaces.From = v1alpha1.NamespacesFromAll })
+	w.clientIs(other, "cart", metav1.ConditionTrue, v1alpha1.ReasonServing)
+	w.patch(key, func() { key.Spec.Tokens.MaxDuration = duration(9 * time.Minute) })
+	w.clientIs(other, "cart", metav1.ConditionFalse, v1alpha1.ReasonNotAllowed)
+}
+
+func TestAClientThatANewOperatorDoesNotAllowSaysSo(t *testing.T) {
+	w, ns := beginAnswering(t), suite.Namespace(t, nil)
+	w.serving(newClient(ns, "cart", "shop"))
+	w.op.stop()
+	w.op = startOperator(t, w.op.clock, func(o *app.Options, _ *rest.Config) {
+		o.Operator.ExternalURL, o.Operator.MinimumDuration = externalURL, time.Hour
+	})
+	w.clientIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec)
 }
