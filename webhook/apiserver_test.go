@@ -21,6 +21,7 @@ import (
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
 	"github.com/keyturn/keyturn/internal/spec"
@@ -93,10 +94,14 @@ func (s *apiServer) start() {
 	s.must(indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex))
+	s.must(indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex))
 	clk := clocktesting.NewFakePassiveClock(today())
+	rings := ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), clk, operator().SignerStaleness)
+	lists := denylist.New(mgr.GetClient(), rings, operator(), clk)
+	s.must(lists.Follow(ctx, mgr.GetCache()))
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{
 		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clk, Operator: operator(), Permit: permit.New(operator()),
-		Rings: ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), clk, operator().SignerStaleness),
+		Rings: rings, DenyLists: lists,
 	})
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

@@ -9,8 +9,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	domain "github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/ringstore"
@@ -82,7 +84,23 @@ func (w *world) examine(ctx context.Context, compact string) (*fault, error) {
 	case w.judgeExpiry(says.Expiry) != nil:
 		return w.judgeExpiry(says.Expiry), nil
 	}
-	return w.verify(ctx, compact, key)
+	if wrong, err := w.verify(ctx, compact, key); wrong != nil || err != nil {
+		return wrong, err
+	}
+	return w.judgeRevocation(ctx, says, key)
+}
+
+// judgeRevocation asks the deny list about a token that verifies. It does not tell by what it was revoked: whoever may write a Secret
+// need not know whom a TokenRevocation names.
+func (w *world) judgeRevocation(ctx context.Context, says jose.Token, key *v1alpha1.SigningKey) (*fault, error) {
+	list, err := w.DenyLists.Of(ctx, client.ObjectKeyFromObject(key))
+	if err != nil {
+		return nil, fmt.Errorf("read deny list: %w", err)
+	}
+	if _, denied := list.Denies(domain.TokenOf(says)); !denied {
+		return nil, nil
+	}
+	return &fault{revoked, fmt.Sprintf("is of SigningKey %s/%s and was revoked by a TokenRevocation", key.Namespace, key.Name)}, nil
 }
 
 // owner is the SigningKey that an issuer belongs to: of several that claim it, the oldest. It is nil for a foreign issuer.

@@ -21,6 +21,7 @@ import (
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
 	"github.com/keyturn/keyturn/internal/domain/token"
 	"github.com/keyturn/keyturn/internal/jose"
@@ -63,9 +64,10 @@ func serveFor(t *testing.T, operator spec.Operator, cached, live client.Client) 
 	t.Helper()
 	a := &admitter{t: t, server: ctrlwebhook.NewServer(ctrlwebhook.Options{WebhookMux: http.NewServeMux()}), cached: cached, live: live}
 	clk := clocktesting.NewFakePassiveClock(today())
+	rings := ringstore.New(cached, live, clk, operator.SignerStaleness)
 	webhook.Register(a.server, webhook.Options{
 		Reader: cached, APIReader: live, Clock: clk, Operator: operator, Permit: permit.New(operator),
-		Rings: ringstore.New(cached, live, clk, operator.SignerStaleness),
+		Rings: rings, DenyLists: denylist.New(cached, rings, operator, clk),
 	})
 	return a
 }
@@ -75,6 +77,7 @@ func cluster(objects ...client.Object) client.Client {
 		WithIndex(&v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex).
+		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex).
 		Build()
 }
 

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/kube"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
@@ -43,6 +44,8 @@ type Options struct {
 	Permit    *permit.Checker
 	// Rings are those that tokens are judged by.
 	Rings *ringstore.Store
+	// DenyLists say which tokens were revoked.
+	DenyLists *denylist.Lists
 }
 
 // Register adds every handler to a server.

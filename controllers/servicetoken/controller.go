@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/kube"
 	"github.com/keyturn/keyturn/internal/permit"
 	"github.com/keyturn/keyturn/internal/ringstore"
@@ -45,8 +46,10 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	Rings    *ringstore.Store
-	Operator spec.Operator
-	Permit   *permit.Checker
+	// DenyLists say which tokens were revoked.
+	DenyLists *denylist.Lists
+	Operator  spec.Operator
+	Permit    *permit.Checker
 	// Workers is how many ServiceTokens are reconciled at once.
 	Workers int
 	// Wake, if set, makes the controller look again at the objects that are sent.
@@ -67,6 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Owns(&corev1.Secret{}).
 		Watches(&v1alpha1.SigningKey{}, r.urgentFirst(r.tokensOfKey), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, r.urgentFirst(r.tokensOfRing)).
+		Watches(&v1alpha1.TokenRevocation{}, r.urgentFirst(r.tokensRevokedBy), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(namespace, handler.EnqueueRequestsFromMapFunc(r.tokensIn), builder.OnlyMetadata,
 			builder.WithPredicates(predicate.LabelChangedPredicate{}))
 	if r.Wake != nil {
@@ -81,6 +85,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens,verbs=get;list;watch
 // +kubebuilder:rbac:groups=keyturn.dev,resources=servicetokens/status,verbs=patch
 // +kubebuilder:rbac:groups=keyturn.dev,resources=signingkeys,verbs=get;list;watch
+// +kubebuilder:rbac:groups=keyturn.dev,resources=tokenrevocations,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -115,7 +120,7 @@ func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
 	case errors.Is(err, errRingFollows):
 		return ctrl.Result{RequeueAfter: retryBlocked}, nil
 	}
-	if problem := new(kube.ProblemError); err != nil && !errors.As(err, &problem) {
+	if problem := new(kube.ProblemError); err != nil && !errors.As(err, &problem) && !errors.Is(err, errTooEarly) {
 		return ctrl.Result{}, err
 	}
 	var wait time.Duration

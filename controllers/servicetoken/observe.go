@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/domain/token"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/keyring"
@@ -25,6 +26,7 @@ type world struct {
 	object *v1alpha1.ServiceToken
 	key    *v1alpha1.SigningKey
 	ring   keyring.Keyring
+	denied *denylist.List
 
 	// secret is the output Secret; nil if there is none.
 	secret *corev1.Secret
@@ -101,6 +103,11 @@ func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 		return fmt.Errorf("read SigningKey: %w", err)
 	}
 	w.key = key
+	denied, err := r.DenyLists.Of(ctx, name)
+	if err != nil {
+		return fmt.Errorf("read deny list: %w", err)
+	}
+	w.denied = denied
 	ring, err := r.Rings.Ring(ctx, key)
 	if errors.Is(err, ringstore.ErrNoRing) {
 		return notReady(key)

@@ -23,8 +23,7 @@ func (r *Reconciler) renew(ctx context.Context, t *v1alpha1.ServiceToken) (*worl
 		return r.withdrawIfEnded(ctx, w, err)
 	}
 	now := r.Clock.Now()
-	keys := token.Keys{Ring: w.ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
-	decision := token.Judge(w.request, cmp.Or(w.says, w.orphan), keys, now)
+	decision := token.Judge(w.request, cmp.Or(w.says, w.orphan), w.keys(), now)
 	switch {
 	case decision.Action == token.Withdraw:
 		return w, r.withdraw(ctx, w)
@@ -55,6 +54,12 @@ func (r *Reconciler) withdrawIfEnded(ctx context.Context, w *world, problem erro
 // errRingFollows says that the spec of the SigningKey has changed and its ring not yet: its Secret tells when it has.
 var errRingFollows = errors.New("the ring does not follow the spec yet")
 
+// errTooEarly says that a token that is issued in this second would be revoked: the next one is awaited.
+var errTooEarly = errors.New("a token issued now would be revoked")
+
+// shortWait is what is not worth a word in the status: a second, and another by which the API server's clock may be ahead.
+const shortWait = 2 * time.Second
+
 // issue signs a token with a ring that the API server has confirmed a short while ago.
 func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now time.Time) error {
 	ring, err := r.Rings.Fresh(ctx, w.key)
@@ -65,8 +70,13 @@ func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now
 		return err
 	}
 	w.ring = ring
-	keys := token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key)}
-	terms, err := token.Lawful(w.request, keys, now)
+	terms, err := token.Lawful(w.request, w.keys(), now)
+	if refused := new(token.NotLawfulError); errors.As(err, &refused) && !refused.NotBefore.IsZero() {
+		w.next = refused.NotBefore
+		if refused.NotBefore.Sub(now) <= shortWait {
+			return errTooEarly
+		}
+	}
 	if err != nil && w.key.Status.ObservedGeneration < w.key.Generation {
 		return errRingFollows
 	}
@@ -85,6 +95,10 @@ func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now
 	w.cause = cause
 	w.next = w.request.RenewalTime(terms.IssuedAt, terms.Expiry)
 	return nil
+}
+
+func (w *world) keys() token.Keys {
+	return token.Keys{Ring: w.ring.Ring(), Revoked: spec.RevokedKeyIDs(w.key), Denied: w.denied}
 }
 
 func (r *Reconciler) sign(w *world, terms token.Terms) error {

@@ -18,7 +18,7 @@ import (
 
 // report writes the status once, if it changed, and then sends the events.
 func (r *Reconciler) report(ctx context.Context, w *world, problem error) error {
-	if kube.IsOvertaken(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) {
+	if kube.IsOvertaken(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) || errors.Is(problem, errTooEarly) {
 		return nil // The next pass sees what somebody else did, or is about to do.
 	}
 	if last, version, ok := r.statuses.NewerThan(w.object); ok {

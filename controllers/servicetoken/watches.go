@@ -28,6 +28,8 @@ type affected struct {
 	tokens []v1alpha1.ServiceToken
 	// revoked are the key IDs that became compromised.
 	revoked []string
+	// urgent says that all of them are to be looked at first.
+	urgent bool
 }
 
 // urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else.
@@ -43,7 +45,7 @@ func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affec
 				continue
 			}
 			priority := routine
-			if slices.Contains(found.revoked, t.Status.KeyID) || t.Status.KeyID == "" {
+			if found.urgent || slices.Contains(found.revoked, t.Status.KeyID) || t.Status.KeyID == "" {
 				priority = urgent
 			}
 			queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
@@ -83,6 +85,36 @@ func (r *Reconciler) tokensOfRing(ctx context.Context, object client.Object) aff
 		found.revoked = spec.RevokedKeyIDs(key)
 	}
 	return found
+}
+
+// tokensRevokedBy are the tokens that a TokenRevocation can mean. By which instant they were issued only their Secrets can tell.
+func (r *Reconciler) tokensRevokedBy(ctx context.Context, object client.Object) affected {
+	revocation, ok := object.(*v1alpha1.TokenRevocation)
+	if !ok {
+		return affected{}
+	}
+	r.DenyLists.Heed(revocation)
+	name := spec.RevokedKey(revocation)
+	key := &v1alpha1.SigningKey{}
+	if err := r.Client.Get(ctx, name, key); err != nil {
+		return affected{} // It has signed nothing, or the list of its tokens comes with it.
+	}
+	tokens := slices.DeleteFunc(r.tokensSignedBy(ctx, name), func(t v1alpha1.ServiceToken) bool {
+		return !r.isMeant(&t, key, &revocation.Spec)
+	})
+	return affected{tokens: tokens, urgent: true}
+}
+
+func (r *Reconciler) isMeant(t *v1alpha1.ServiceToken, key *v1alpha1.SigningKey, by *v1alpha1.TokenRevocationSpec) bool {
+	switch {
+	case by.TokenID != "":
+		return t.Status.TokenID == by.TokenID
+	case by.Subject != "" || by.ClientID != "":
+		request, err := r.Operator.Request(t, key)
+		return err != nil || by.Subject == request.Subject || by.ClientID == request.ClientID()
+	default:
+		return true
+	}
 }
 
 func (r *Reconciler) tokensSignedBy(ctx context.Context, key types.NamespacedName) []v1alpha1.ServiceToken {

@@ -139,7 +139,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *sha
 	}
 	tokens := &servicetoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
-		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
+		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings, DenyLists: parts.lists,
 	}
 	clients := &tokenclient.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-tokenclient"),
@@ -161,6 +161,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *sha
 	}
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{
 		Reader: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator, Permit: permits, Rings: rings,
+		DenyLists: parts.lists,
 	})
 	return nil
 }

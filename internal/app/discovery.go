@@ -78,7 +78,7 @@ func addServers(ctx context.Context, mgr ctrl.Manager, o Options, parts *shared)
 	if err := addExtAuthz(mgr, o, decides, served); err != nil || !o.servesHTTPS() {
 		return nil, err
 	}
-	documents := discovery.NewHandler(directory, parts.view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured()
+	documents := discovery.NewHandler(directory, parts.lists, parts.view, o.Clock, o.Operator.ExternalURL, rand.Float64).Measured()
 	server := &discovery.Server{
 		Address: o.HTTPSAddress, Certificate: served,
 		Handler: gate.NewHandler(decides, o.Operator.ExternalURL, tokenEndpoints(mgr, o, parts, documents)),

@@ -2,14 +2,17 @@ package discovery
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/domain/discovery"
 )
 
@@ -17,8 +20,9 @@ const methods = "GET, HEAD, OPTIONS"
 
 // The reasons for which there is no answer. None tells whether a namespace or a SigningKey exists that publishes nothing.
 const (
-	unknown = "There is no such document. The JWKS of a SigningKey is /<namespace>/<name>/jwks.json, once a key signs, and its " +
-		"configuration /<namespace>/<name>/.well-known/openid-configuration.\n"
+	unknown = "There is no such document. The JWKS of a SigningKey is /<namespace>/<name>/jwks.json, once a key signs, its deny list " +
+		"revocations.json below the same path, and its configuration /<namespace>/<name>/.well-known/openid-configuration.\n"
+	noIssuer        = "This SigningKey has no issuer at this moment, so there is no deny list of it.\n"
 	noConfiguration = "The issuer of this SigningKey is no https URL, so it has no configuration document. Its JWKS is below the " +
 		"same path, jwks.json.\n"
 	noKeys   = "No key can be published at this moment: its keys were revoked or lost, and a fresh one is on its way. Try again.\n"
@@ -33,9 +37,18 @@ type View interface {
 	IsStale(now time.Time) bool
 }
 
-// Handler answers with what a Directory holds.
+// DenyLists has the deny list of each SigningKey.
+type DenyLists interface {
+	Document(ctx context.Context, key types.NamespacedName) (denylist.Document, error)
+}
+
+// denyListAge is for how long verifiers may keep a deny list.
+const denyListAge = 5 * time.Second
+
+// Handler answers with what a Directory holds, and with deny lists.
 type Handler struct {
 	directory *Directory
+	denyLists DenyLists
 	view      View
 	clock     clock.PassiveClock
 	prefix    string
@@ -44,8 +57,10 @@ type Handler struct {
 
 // NewHandler makes a Handler. The path of the external URL, if it has one, is allowed before every path. Chance is a number
 // from 0 to 1, another one each time, that spreads the lifetimes of answers.
-func NewHandler(directory *Directory, view View, clk clock.PassiveClock, externalURL string, chance func() float64) *Handler {
-	h := &Handler{directory: directory, view: view, clock: clk, chance: chance}
+func NewHandler(
+	directory *Directory, denyLists DenyLists, view View, clk clock.PassiveClock, externalURL string, chance func() float64,
+) *Handler {
+	h := &Handler{directory: directory, denyLists: denyLists, view: view, clock: clk, chance: chance}
 	if external, err := url.Parse(externalURL); err == nil {
 		h.prefix = external.Path
 	}
@@ -88,6 +103,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, unknown)
 		return
 	}
+	if what == revocations {
+		h.answerDenyList(w, r, name)
+		return
+	}
 	document, mediaType := found.jwks, "application/jwk-set+json"
 	if what == configuration {
 		document, mediaType = found.configuration, "application/json"
@@ -98,11 +117,30 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	case document.content == nil:
 		refuse(w, http.StatusNotFound, noConfiguration)
 	default:
-		w.Header().Set("Content-Type", mediaType)
-		w.Header().Set("ETag", document.tag)
-		w.Header().Set("Cache-Control", h.cacheControl(found.standing))
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document.content))
+		send(w, r, document, mediaType, h.cacheControl(found.standing))
 	}
+}
+
+// answerDenyList answers also while no key can be published.
+func (h *Handler) answerDenyList(w http.ResponseWriter, r *http.Request, of types.NamespacedName) {
+	list, err := h.denyLists.Document(r.Context(), of)
+	switch {
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, starting)
+	case list.Content == nil:
+		refuse(w, http.StatusNotFound, noIssuer)
+	case h.view.IsStale(h.clock.Now()):
+		send(w, r, document{list.Content, list.Tag}, "application/json", "no-cache")
+	default:
+		send(w, r, document{list.Content, list.Tag}, "application/json", fmt.Sprintf("public, max-age=%d", int(denyListAge.Seconds())))
+	}
+}
+
+func send(w http.ResponseWriter, r *http.Request, d document, mediaType, cacheControl string) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("ETag", d.tag)
+	w.Header().Set("Cache-Control", cacheControl)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.content))
 }
 
 // cacheControl is RFC 9111 section 5.2.2. An old set is worth more than none, but whoever gets it shall look again soon.

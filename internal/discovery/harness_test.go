@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/denylist"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/keyring"
@@ -40,6 +41,9 @@ type replica struct {
 	clock     *clocktesting.FakePassiveClock
 	view      oldView
 	handler   *Handler
+	// denied is the deny list, or why there is none.
+	denied      denylist.Document
+	deniedError error
 	// ring and key are what the controller has decided last.
 	ring keyring.Keyring
 	key  *v1alpha1.SigningKey
@@ -67,12 +71,16 @@ func (r *replica) restart(cache client.Client) {
 	r.cache = cache
 	rings := ringstore.New(cache, cache, r.clock, time.Minute)
 	r.directory = NewDirectory(cache, rings, spec.Operator{ExternalURL: external})
-	r.handler = NewHandler(r.directory, &r.view, r.clock, external, func() float64 { return 0 })
+	r.handler = NewHandler(r.directory, r, &r.view, r.clock, external, func() float64 { return 0 })
 	var keys v1alpha1.SigningKeyList
 	r.must(cache.List(r.t.Context(), &keys))
 	for i := range keys.Items {
 		r.directory.heed(r.t.Context(), &keys.Items[i])
 	}
+}
+
+func (r *replica) Document(context.Context, types.NamespacedName) (denylist.Document, error) {
+	return r.denied, r.deniedError
 }
 
 func (r *replica) must(errs ...error) {

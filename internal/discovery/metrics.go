@@ -13,7 +13,7 @@ import (
 var (
 	requestDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "keyturn", Subsystem: "https", Name: "request_duration_seconds",
-		Help:    "Time that answering a request for a JWKS or a configuration document took, by document and status code.",
+		Help:    "Time that answering a request for a JWKS, a configuration document or a deny list took, by document and status code.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
 	}, []string{"document", "code"})
 
@@ -27,10 +27,11 @@ func init() {
 	metrics.Registry.MustRegister(requestDuration, connections)
 	requestDuration.WithLabelValues("JWKS", "200")
 	requestDuration.WithLabelValues("Configuration", "200")
+	requestDuration.WithLabelValues("Revocations", "200")
 }
 
 // documents name what can be asked for in metrics; None is any path that names no document.
-func documents() []string { return []string{"JWKS", "Configuration", "None"} }
+func documents() []string { return []string{"JWKS", "Configuration", "Revocations", "None"} }
 
 // Measured is the Handler with its requests counted and timed. Whoever asks for something else than a document adds no series.
 func (h *Handler) Measured() http.Handler {
@@ -50,6 +51,8 @@ func (h *Handler) documentOf(r *http.Request) string {
 		return "None"
 	case what == jwks:
 		return "JWKS"
+	case what == revocations:
+		return "Revocations"
 	default:
 		return "Configuration"
 	}

@@ -38,13 +38,14 @@ func answered(t *testing.T) map[[2]string]uint64 {
 }
 
 func TestRequestsAreCountedByDocumentAndCode(t *testing.T) {
-	handler := NewHandler(NewDirectory(nil, nil, spec.Operator{}), nil, clocktesting.NewFakePassiveClock(time.Unix(0, 0)), "", nil).Measured()
+	handler := NewHandler(NewDirectory(nil, nil, spec.Operator{}), nil, nil, clocktesting.NewFakePassiveClock(time.Unix(0, 0)), "", nil).Measured()
 	before := answered(t)
 	for _, asked := range []struct{ method, path string }{
 		{http.MethodGet, "/bank/main/jwks.json"},
 		{http.MethodOptions, "/bank/main/jwks.json"},
 		{http.MethodGet, "/bank/main/.well-known/openid-configuration"},
 		{http.MethodGet, "/.well-known/oauth-authorization-server/bank/main"},
+		{http.MethodGet, "/bank/main/revocations.json"},
 		{http.MethodGet, "/"},
 		{http.MethodGet, "/wp-login.php"},
 		{"BREW", "/coffee"},
@@ -58,7 +59,7 @@ func TestRequestsAreCountedByDocumentAndCode(t *testing.T) {
 		}
 	}
 	want := map[[2]string]uint64{
-		{"JWKS", "404"}: 1, {"JWKS", "204"}: 1, {"Configuration", "404"}: 2, {"None", "404"}: 2, {"None", "405"}: 1,
+		{"JWKS", "404"}: 1, {"JWKS", "204"}: 1, {"Configuration", "404"}: 2, {"Revocations", "404"}: 1, {"None", "404"}: 2, {"None", "405"}: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)

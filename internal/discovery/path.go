@@ -12,6 +12,7 @@ type kind int
 const (
 	jwks kind = iota
 	configuration
+	revocations
 )
 
 const (
@@ -36,6 +37,8 @@ func parsePath(path, prefix string) (types.NamespacedName, kind, bool) {
 			return types.NamespacedName{Namespace: parts[0], Name: parts[1]}, configuration, true
 		case document == "" && n == 3 && parts[2] == "jwks.json":
 			return types.NamespacedName{Namespace: parts[0], Name: parts[1]}, jwks, true
+		case document == "" && n == 3 && parts[2] == "revocations.json":
+			return types.NamespacedName{Namespace: parts[0], Name: parts[1]}, revocations, true
 		}
 	}
 	return types.NamespacedName{}, 0, false

@@ -11,6 +11,8 @@ const (
 	Renewal Cause = "Renewal"
 	// KeyRevoked means that the token's key is compromised.
 	KeyRevoked Cause = "KeyRevoked"
+	// TokenRevoked means that the token was taken back before it expires.
+	TokenRevoked Cause = "TokenRevoked"
 	// KeyUnpublished means that no verifier can find the token's key any more.
 	KeyUnpublished Cause = "KeyUnpublished"
 	// KeyLeaving means that the token would outlive the publication of its key.
@@ -25,7 +27,7 @@ const (
 
 // Causes are all causes.
 func Causes() []Cause {
-	return []Cause{Missing, Renewal, KeyRevoked, KeyUnpublished, KeyLeaving, ProfileChanged, ClaimsChanged, IssuedInFuture}
+	return []Cause{Missing, Renewal, KeyRevoked, TokenRevoked, KeyUnpublished, KeyLeaving, ProfileChanged, ClaimsChanged, IssuedInFuture}
 }
 
 // Words say the cause in an event; they hold no claim's value.
@@ -37,6 +39,8 @@ func (c Cause) Words() string {
 		return "the token was due for renewal"
 	case KeyRevoked:
 		return "its key was revoked"
+	case TokenRevoked:
+		return "it was revoked"
 	case KeyUnpublished:
 		return "its key is no longer published"
 	case KeyLeaving:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/domain/rotation"
 	"github.com/keyturn/keyturn/internal/jose"
 )
@@ -37,11 +38,18 @@ type Keys struct {
 	Ring rotation.Ring
 	// Revoked are the key IDs that the owner names as compromised; the ring may not know of them yet.
 	Revoked []string
+	// Denied are the tokens that were taken back.
+	Denied *denylist.List
 }
 
 // IsRevoked says whether the key of that ID is compromised.
 func (k Keys) IsRevoked(id string) bool {
 	return slices.Contains(k.Revoked, id) || k.Ring.IsDenied(id)
+}
+
+func (k Keys) denies(have jose.Token) bool {
+	_, denied := k.Denied.Denies(denylist.TokenOf(have))
+	return denied
 }
 
 // Judge decides what becomes of the token at hand. A nil token means that there is none, or that the key of the ring that
@@ -74,6 +82,8 @@ func (r Request) fault(have jose.Token, keys Keys, now time.Time) Cause {
 	switch {
 	case keys.IsRevoked(have.KeyID):
 		return KeyRevoked
+	case keys.denies(have):
+		return TokenRevoked
 	case !known:
 		return KeyUnpublished
 	case key.State == rotation.Retired && have.Expiry.After(key.RemoveAfter()):
@@ -136,10 +146,14 @@ type NotLawfulError struct {
 	Asked time.Duration
 	// Granted is the longest life that the ring has recorded for the key that signs; zero if no key may sign.
 	Granted time.Duration
+	// NotBefore is when a token can be issued that is not denied at once; zero if that is not the reason.
+	NotBefore time.Time
 }
 
 func (e *NotLawfulError) Error() string {
 	switch {
+	case !e.NotBefore.IsZero():
+		return fmt.Sprintf("tokens issued before %s are revoked", e.NotBefore.UTC().Format(time.RFC3339))
 	case e.Asked < time.Second:
 		return "the token would have expired when it was issued"
 	case e.Granted == 0:
@@ -150,7 +164,7 @@ func (e *NotLawfulError) Error() string {
 }
 
 // Lawful returns the terms of a token issued now, or why none may be: a token never outlives the instant at which its
-// key leaves the published set, and the ring knows for how long the key will stay.
+// key leaves the published set, and the ring knows for how long the key will stay. Nor is one issued that is denied at once.
 func Lawful(r Request, keys Keys, now time.Time) (Terms, error) {
 	active, ok := keys.Ring.ActiveKey()
 	iat := now.UTC().Truncate(time.Second)
@@ -161,6 +175,9 @@ func Lawful(r Request, keys Keys, now time.Time) (Terms, error) {
 	}
 	if life < time.Second || life > longest {
 		return Terms{}, &NotLawfulError{Asked: life, Granted: longest}
+	}
+	if first := keys.Denied.NotBefore(r.identity(active.ID)); iat.Before(first) {
+		return Terms{}, &NotLawfulError{Asked: life, Granted: longest, NotBefore: first}
 	}
 	return Terms{IssuedAt: iat, Expiry: exp, KeyID: active.ID}, nil
 }

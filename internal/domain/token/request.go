@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyturn/keyturn/internal/domain/denylist"
 )
 
 // MaxClaimsBytes bounds the further claims of a request, as JSON.
@@ -105,7 +107,7 @@ func (r Request) Payload(id string, iat time.Time) map[string]any {
 		claims = map[string]any{}
 	}
 	if _, given := claims["client_id"]; r.Type == TypeAccessToken && !given {
-		claims["client_id"] = r.Subject
+		claims["client_id"] = r.ClientID()
 	}
 	claims["iss"] = r.Issuer
 	claims["sub"] = r.Subject
@@ -115,6 +117,22 @@ func (r Request) Payload(id string, iat time.Time) map[string]any {
 	claims["nbf"] = iat.Add(-r.Skew).Unix()
 	claims["exp"] = r.Expiry(iat).Unix()
 	return claims
+}
+
+// ClientID is the "client_id" of the tokens: what Claims say, or the subject for an access token; empty if they have none, or one that is
+// no text.
+func (r Request) ClientID() string {
+	given, ok := r.Claims["client_id"]
+	if !ok && r.Type == TypeAccessToken {
+		return r.Subject
+	}
+	text, _ := given.(string)
+	return text
+}
+
+// identity is what a deny list can know of a token before it is issued.
+func (r Request) identity(keyID string) denylist.Token {
+	return denylist.Token{Subject: r.Subject, ClientID: r.ClientID(), KeyID: keyID}
 }
 
 // Expiry is the "exp" of a token issued at iat.
