@@ -88,6 +88,9 @@ const (
 	ReasonClientSecretGenerated = "ClientSecretGenerated"
 	// ReasonRefreshTokenReused is the event of a refresh token that was used twice: it, and all that came from it, is revoked.
 	ReasonRefreshTokenReused = "RefreshTokenReused"
+	// ReasonDenyListFull says, on TokenRevocation, that the ConfigMap of the deny list has no room for it; what asks the operator
+	// refuses the tokens all the same.
+	ReasonDenyListFull = "DenyListFull"
 	// ReasonRevoked says, on TokenRevocation, that the tokens it means are taken back; also the event.
 	ReasonRevoked = "Revoked"
 	// ReasonKeysAtHand says, on TokenPolicy, that the keys of every issuer are at hand.

@@ -20,6 +20,7 @@ import (
 	"github.com/keyturn/keyturn/controllers/servicetoken"
 	"github.com/keyturn/keyturn/controllers/signingkey"
 	"github.com/keyturn/keyturn/controllers/tokenclient"
+	"github.com/keyturn/keyturn/controllers/tokenrevocation"
 	"github.com/keyturn/keyturn/internal/freshness"
 	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
@@ -146,9 +147,16 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *sha
 		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings,
 		ServesHTTPS: o.servesHTTPS(),
 	}
+	revocations := &tokenrevocation.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-tokenrevocation"),
+		Clock: o.Clock, Operator: o.Operator, Workers: o.Workers, Rings: rings,
+	}
+	if parts.store != nil {
+		revocations.Families = parts.store
+	}
 	if o.Wake != nil {
 		keys.Wake, tokens.Wake = wakeSource(o.Wake.SigningKeys), wakeSource(o.Wake.ServiceTokens)
-		clients.Wake = wakeSource(o.Wake.TokenClients)
+		clients.Wake, revocations.Wake = wakeSource(o.Wake.TokenClients), wakeSource(o.Wake.DenyLists)
 	}
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return err
@@ -157,6 +165,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *sha
 		return err
 	}
 	if err := clients.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := revocations.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	webhook.Register(mgr.GetWebhookServer(), webhook.Options{

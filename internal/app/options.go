@@ -78,6 +78,8 @@ type Options struct {
 // Wake is how a test that steps the clock makes the controllers look again.
 type Wake struct {
 	SigningKeys, ServiceTokens, TokenClients chan event.GenericEvent
+	// DenyLists takes the SigningKeys whose deny lists are looked at.
+	DenyLists chan event.GenericEvent
 }
 
 // DefaultOptions is how the operator runs without flags.

@@ -86,7 +86,11 @@ func (w *world) clear() {
 	var tokens v1alpha1.ServiceTokenList
 	var keys v1alpha1.SigningKeyList
 	var clients v1alpha1.TokenClientList
-	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys), w.c.List(ctx, &clients))
+	var revocations v1alpha1.TokenRevocationList
+	w.must(w.c.List(ctx, &tokens), w.c.List(ctx, &keys), w.c.List(ctx, &clients), w.c.List(ctx, &revocations))
+	for i := range revocations.Items {
+		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &revocations.Items[i])))
+	}
 	for i := range clients.Items {
 		w.must(client.IgnoreNotFound(w.c.Delete(ctx, &clients.Items[i])))
 	}
@@ -107,6 +111,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
 	o.wake = &app.Wake{
 		SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent), TokenClients: make(chan event.GenericEvent),
+		DenyLists: make(chan event.GenericEvent),
 	}
 	o.options.LeaderElect, o.options.ShutdownDelay = false, 0
 	o.options.WebhookHost, o.options.WebhookPort = "127.0.0.1", webhookPort(t)
@@ -173,6 +178,7 @@ func (w *world) look() {
 	for i := range keys.Items {
 		if watches(keys.Items[i].Namespace) {
 			w.op.wake.SigningKeys <- event.GenericEvent{Object: &keys.Items[i]}
+			w.op.wake.DenyLists <- event.GenericEvent{Object: &keys.Items[i]}
 		}
 	}
 	for i := range tokens.Items {

@@ -56,6 +56,12 @@ func (l *List) Denies(t Token) (Entry, bool) {
 	return Entry{}, false
 }
 
+// Includes says whether an entry of the list with the same name denies all that an entry does.
+func (l *List) Includes(e Entry) bool {
+	own, ok := l.latest[named{e.Kind, e.Value}]
+	return ok && (own.IssuedBefore.Equal(e.IssuedBefore) || own.includes(e))
+}
+
 // NotBefore is the first instant at which a token like this one can be issued that the list does not deny at once; zero if any will do.
 // A key that is revoked never can issue one: that is for whoever chooses the key to know.
 func (l *List) NotBefore(t Token) time.Time {
