@@ -432,13 +432,26 @@ func TestAPIServerRefusesTokenPolicies(t *testing.T) {
 		return p
 	}
 	s.allowed("a TokenPolicy", s.tries(here(ruling(`request.path.startsWith("/v1/") && "admin" in claims.roles`), headers("X-User"))))
-	for want, change := range map[string]func(*v1alpha1.TokenPolicySpec){
-		`admission webhook "tokenpolicy.keyturn.dev" denied the request: TokenPolicy.keyturn.dev "api" is invalid: spec.rules[0].expression: Invalid value: "request.uri == ''": line 1, column 8: undefined field 'uri'`: ruling("request.uri == ''"),
-		`spec.issuers[1].external.issuer: Forbidden: issuer "` + key.Spec.Issuer + `" is there already`:                                                                                                                   elsewhere(v1alpha1.ExternalIssuer{Issuer: key.Spec.Issuer}),
-		`spec.issuers[1].external.issuer: Invalid value: "http://else.example": must be an https URL`:                                                                                                                     elsewhere(v1alpha1.ExternalIssuer{Issuer: "http://else.example"}),
-		`spec.headers[1].name: Duplicate value: "x-user"`: headers("X-User", "x-user"),
+	const denied = `admission webhook "tokenpolicy.keyturn.dev" denied the request: TokenPolicy.keyturn.dev "api" is invalid: `
+	for name, c := range map[string]struct {
+		change func(*v1alpha1.TokenPolicySpec)
+		want   string
+	}{
+		"a rule that does not compile": {
+			ruling("request.uri == ''"),
+			denied + `spec.rules[0].expression: Invalid value: "request.uri == ''": line 1, column 8: undefined field 'uri'`,
+		},
+		"an issuer that is there already": {
+			elsewhere(v1alpha1.ExternalIssuer{Issuer: key.Spec.Issuer}),
+			`spec.issuers[1].external.issuer: Forbidden: issuer "` + key.Spec.Issuer + `" is there already`,
+		},
+		"an issuer by http": {
+			elsewhere(v1alpha1.ExternalIssuer{Issuer: "http://else.example"}),
+			`spec.issuers[1].external.issuer: Invalid value: "http://else.example": must be an https URL`,
+		},
+		"a header that is there twice": {headers("X-User", "x-user"), `spec.headers[1].name: Duplicate value: "x-user"`},
 	} {
-		s.refused(want, s.tries(here(change)), want)
+		s.refused(name, s.tries(here(c.change)), c.want)
 	}
 	s.warned("a key that is not there", s.tries(here(keyRef(s.bank, "later"))), "spec.issuers[1].signingKeyRef: there is no SigningKey "+s.bank+"/later yet, so no token of it is accepted until it is there")
 }
