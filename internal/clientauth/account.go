@@ -35,7 +35,7 @@ func (a *Authenticator) checkAccount(
 		switch {
 		case namespace != c.Namespace:
 			return refusef("the token is of a ServiceAccount of namespace %q, and the client is in another", namespace)
-		case want.Selector == nil && !slices.Contains(want.Names, v1alpha1.ServiceAccountName(name)):
+		case !canBe(want, name):
 			return refusef("ServiceAccount %q is not one of the client's", name)
 		default:
 			return nil
@@ -48,6 +48,11 @@ func (a *Authenticator) checkAccount(
 		return account, nil
 	}
 	return account, selects(want.Selector, account)
+}
+
+// canBe says whether a ServiceAccount of that name is one of the client's, as far as its name tells.
+func canBe(want *v1alpha1.ServiceAccountAuthentication, name string) bool {
+	return want.Selector != nil || slices.Contains(want.Names, v1alpha1.ServiceAccountName(name))
 }
 
 func selects(selector *metav1.LabelSelector, account *Account) error {

@@ -180,8 +180,33 @@ func TestTokensOfServiceAccountsThatProveNothing(t *testing.T) {
 			}
 		})
 	}
-	_, err := c.attempt(clientauth.Attempt{Assertion: jose.NewCompact(genuine)})
-	refused(t, err, "no such client")
+}
+
+func TestAServiceAccountNeedsNoClientIDWhereItCanBeOneClient(t *testing.T) {
+	c := join(t, named("cart"))
+	bare := func(account string) error {
+		_, err := c.attempt(clientauth.Attempt{Assertion: jose.NewCompact(c.token(c.ns, account, nil, issuer))})
+		return err
+	}
+	must(t, bare("cart"))
+	refused(t, bare("till"), "no such client")
+
+	another := func(name string, change func(*v1alpha1.TokenClientSpec)) {
+		object := tokenClient(v1alpha1.ClientAuthentication{ServiceAccounts: &v1alpha1.ServiceAccountAuthentication{Selector: &metav1.LabelSelector{}}})
+		object.Namespace, object.Name, object.UID = c.ns, name, ""
+		object.Spec.Audiences = []v1alpha1.Audience{"https://api.example"}
+		object.Spec.SigningKeyRef.Namespace = "shop"
+		change(&object.Spec)
+		must(t, c.c.Create(t.Context(), object))
+	}
+	another("elsewhere", func(s *v1alpha1.TokenClientSpec) { s.SigningKeyRef.Name = "other" })
+	another("secret", func(s *v1alpha1.TokenClientSpec) { s.Authentication = withSecret().Spec.Authentication })
+	must(t, bare("cart"))
+	another("all", func(*v1alpha1.TokenClientSpec) {})
+	must(t, bare("till"))
+	refused(t, bare("cart"), "several clients")
+	_, err := c.try(c.token(c.ns, "cart", nil, issuer))
+	must(t, err)
 }
 
 func TestATokenOutlivesNeitherItsServiceAccountNorItsPod(t *testing.T) {

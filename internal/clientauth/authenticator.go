@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,7 +27,8 @@ const (
 
 // Attempt is what a client presents. It has a Secret or an Assertion, never both (RFC 6749 section 2.3).
 type Attempt struct {
-	// ClientID is the client_id; empty where an assertion alone says who it is (RFC 7521 section 4.2).
+	// ClientID is the client_id; empty where an assertion alone says who it is (RFC 7521 section 4.2). The token of a ServiceAccount
+	// does if the issuer has one client in its namespace that it can be.
 	ClientID string
 	// Secret came by client_secret_basic or client_secret_post.
 	Secret clientsecret.Value
@@ -114,18 +116,9 @@ func (a *Authenticator) authenticate(ctx context.Context, key *v1alpha1.SigningK
 
 // find returns the client of the issuer that an attempt names, or nil.
 func (a *Authenticator) find(ctx context.Context, key *v1alpha1.SigningKey, attempt Attempt) (*v1alpha1.TokenClient, error) {
-	id := attempt.ClientID
-	if id == "" {
-		// It is believed only so far as to look for the client whose keys tell whether it is true.
-		said, err := jose.Parse(attempt.Assertion.Reveal())
-		if err != nil {
-			return nil, refuse("neither a client_id nor an assertion that can be read was sent")
-		}
-		id = said.Issuer
-	}
-	name, ok := spec.ParseClientID(id)
-	if !ok {
-		return nil, nil
+	name, err := a.named(ctx, key, attempt)
+	if err != nil || name.Name == "" {
+		return nil, err
 	}
 	found := &v1alpha1.TokenClient{}
 	if err := a.reader.Get(ctx, name, found); err != nil {
@@ -136,6 +129,47 @@ func (a *Authenticator) find(ctx context.Context, key *v1alpha1.SigningKey, atte
 	}
 	if spec.ClientKeyRef(found) != client.ObjectKeyFromObject(key) || !found.DeletionTimestamp.IsZero() {
 		return nil, nil
+	}
+	return found, nil
+}
+
+// named is the TokenClient that a client_id names or, without one, the assertion, which is believed only so far as to look for what
+// proves it. It has no name if there is none.
+func (a *Authenticator) named(ctx context.Context, key *v1alpha1.SigningKey, attempt Attempt) (types.NamespacedName, error) {
+	id := attempt.ClientID
+	if id == "" {
+		said, err := jose.Parse(attempt.Assertion.Reveal())
+		if err != nil {
+			return types.NamespacedName{}, refuse("neither a client_id nor an assertion that can be read was sent")
+		}
+		if namespace, account, ok := parseUsername(said.Subject); ok {
+			return a.only(ctx, key, namespace, account)
+		}
+		id = said.Issuer
+	}
+	if name, ok := spec.ParseClientID(id); ok {
+		return name, nil
+	}
+	return types.NamespacedName{}, nil
+}
+
+// only is the one TokenClient of the issuer in a namespace that a ServiceAccount of it can be: its token does not tell.
+func (a *Authenticator) only(ctx context.Context, key *v1alpha1.SigningKey, namespace, account string) (types.NamespacedName, error) {
+	var list v1alpha1.TokenClientList
+	if err := a.reader.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return types.NamespacedName{}, unavailable(0, fmt.Errorf("list TokenClients: %w", err))
+	}
+	var found types.NamespacedName
+	for i := range list.Items {
+		c := &list.Items[i]
+		accounts := c.Spec.Authentication.ServiceAccounts
+		if accounts == nil || !canBe(accounts, account) || spec.ClientKeyRef(c) != client.ObjectKeyFromObject(key) {
+			continue
+		}
+		if found.Name != "" {
+			return types.NamespacedName{}, refuse("several clients can be this ServiceAccount: send the client_id of one")
+		}
+		found = client.ObjectKeyFromObject(c)
 	}
 	return found, nil
 }
