@@ -45,6 +45,7 @@ func (k Kitchen) Run(ctx context.Context, page Page) error {
 	if err == nil {
 		return nil
 	}
+	err = errors.Join(err, k.programs(page.Steps))
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%s.md: %w", page.Name, err) // Somebody is in a hurry to take everything down.
 	}
@@ -158,6 +159,18 @@ func (k Kitchen) compare(steps []Step) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// programs tells what the blocks printed that start a program in the background, whose trouble may be why a later one failed.
+func (k Kitchen) programs(steps []Step) error {
+	var said []error
+	for _, step := range steps {
+		printed, err := os.ReadFile(k.block(step, ".out"))
+		if err == nil && strings.Contains(step.Text, " &\n") {
+			said = append(said, fmt.Errorf("line %d and its programs printed\n%s", step.Line, printed))
+		}
+	}
+	return errors.Join(said...)
 }
 
 func quote(word string) string {

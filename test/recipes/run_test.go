@@ -35,7 +35,11 @@ func TestAPageThatDoesNotDoWhatItSays(t *testing.T) {
 		"commands that do not parse": {"'''sh\nif\n'''\n", "stopped at line 1"},
 		"it prints something else":   {"'''sh\necho cold\n'''\n'''text\nhot\n'''\n", "line 1 should print\nhot\n\nand printed\ncold"},
 		"it prints more on the way":  {"'''sh\necho warm >&2; echo hot\n'''\n'''text\nhot\n'''\n", "line 1 should print\nhot\n\nand printed\nwarm\nhot"},
-		"it leaves a program":        {"'''sh\nsleep 600 &\n'''\n", "leaves programs running"},
+		"a program has trouble": {
+			"'''sh\n(echo hot >&2; touch told) &\n'''\n'''sh\nuntil test -e told; do sleep 0.1; done\nfalse\n'''\n",
+			"stopped at line 4: exit status 1\n\n\nline 1 and its programs printed\nhot",
+		},
+		"it leaves a program": {"'''sh\nsleep 600 &\n'''\n", "leaves programs running"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := try(t, time.Millisecond, test.page); err == nil || !strings.Contains(err.Error(), test.want) {
