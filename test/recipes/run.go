@@ -115,7 +115,8 @@ func (k Kitchen) shell(ctx context.Context, name, script string) error {
 	var said strings.Builder
 	command.Stdout, command.Stderr = &said, &said
 	err := command.Run()
-	if err == nil && !k.ended(ctx, command.Process.Pid) {
+	// What is left may also hold the output open for a moment, until it is another program.
+	if errors.Is(err, exec.ErrWaitDelay) || err == nil && !k.ended(ctx, command.Process.Pid) {
 		err = errors.New("the page leaves programs running: end them under \"Clean up\"")
 	}
 	if command.Process != nil {
