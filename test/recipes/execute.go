@@ -28,8 +28,8 @@ type Place struct {
 // namespace is the one that every page makes, and removes.
 const namespace = "shop"
 
-// jose is the npm package that pages install, in the words in which they do.
-const jose = "jose@5"
+// joseOfNPM is the package that pages install, in the words in which they do.
+const joseOfNPM = "jose@5"
 
 const (
 	pageDeadline  = 5 * time.Minute
@@ -109,10 +109,10 @@ func (p Place) environment(home string) []string {
 // stockUp puts what pages install into npm's cache: the network of a cluster may have no way to the registry.
 func (c cook) stockUp(t *testing.T) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "npm", "cache", "add", jose)
+	command := exec.CommandContext(t.Context(), "npm", "cache", "add", joseOfNPM)
 	command.Env = c.environment
 	if printed, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("put %s into npm's cache: %v\n%s", jose, err, printed)
+		t.Fatalf("put %s into npm's cache: %v\n%s", joseOfNPM, err, printed)
 	}
 }
 
