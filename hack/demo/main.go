@@ -55,7 +55,7 @@ func run(ctx context.Context, duration time.Duration, out io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(out, total)
-	if total.rotations < 1 || total.verifications < 1 || total.failures > 0 {
+	if total.rotations < 1 || total.verifications < 1 || total.refreshed < 1 || total.presented < 1 || total.failures > 0 {
 		return errFailed
 	}
 	return nil

@@ -17,11 +17,16 @@ import (
 
 // total is what the demo saw. Its text is the last line.
 type total struct {
-	rotations, tokens, verifications, failures int
+	rotations, tokens, asked, refreshed, verifications, presented, failures int
 }
 
 func (t total) String() string {
-	return fmt.Sprintf("demo: %d rotations, %d tokens issued, %d verifications, %d failures", t.rotations, t.tokens, t.verifications, t.failures)
+	return "demo: " + t.counts()
+}
+
+func (t total) counts() string {
+	return fmt.Sprintf("%d rotations, %d tokens issued (%d asked for, %d refreshed), %d verifications, %d times at the gate, %d failures",
+		t.rotations, t.tokens, t.asked, t.refreshed, t.verifications, t.presented, t.failures)
 }
 
 // live is a token that was seen in a Secret. It is judged until it expires, also after its Secret holds a newer one.
@@ -42,6 +47,10 @@ type observer struct {
 	sources map[string]*source
 	judges  map[string][]*verifier.Verifier
 	tokens  map[string]live
+
+	// started are the customers that run, by the name of their TokenClient.
+	started map[string]bool
+	reports chan report
 }
 
 // How often the verifiers judge every live token, and how often the count is printed.
@@ -57,8 +66,10 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 		out: out, clock: wall, start: wall.Now(),
 		rings: map[string]ring{}, sources: map[string]*source{},
 		judges: map[string][]*verifier.Verifier{}, tokens: map[string]live{},
+		started: map[string]bool{}, reports: make(chan report),
 	}
-	changes, stop, err := follow(ctx, api, &v1alpha1.SigningKeyList{}, &corev1.SecretList{}, &corev1.ConfigMapList{})
+	changes, stop, err := follow(ctx, api,
+		&v1alpha1.SigningKeyList{}, &v1alpha1.TokenClientList{}, &corev1.SecretList{}, &corev1.ConfigMapList{})
 	if err != nil {
 		return o.total, err
 	}
@@ -74,12 +85,16 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 			if object == nil {
 				return o.total, fmt.Errorf("the API server closed a watch: run the demo for a shorter time")
 			}
+			if found, ok := object.(*v1alpha1.TokenClient); ok {
+				o.seeClient(ctx, api, found)
+			}
 			o.see(object)
+		case told := <-o.reports:
+			o.hear(told)
 		case <-judge.C():
 			o.judge(ctx, o.clock.Now())
 		case <-count.C():
-			o.say("", "%d rotations, %d tokens issued, %d verifications, %d failures",
-				o.total.rotations, o.total.tokens, o.total.verifications, o.total.failures)
+			o.say("", "%s", o.total.counts())
 		}
 	}
 }

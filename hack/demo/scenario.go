@@ -26,6 +26,8 @@ const (
 
 	namespace = "keyturn-demo"
 	audience  = "https://api.demo.example"
+
+	policyName = "api"
 )
 
 func newScheme() *runtime.Scheme {
@@ -62,6 +64,30 @@ func serviceToken(name, key string, life time.Duration) *v1alpha1.ServiceToken {
 	}
 }
 
+// tokenClient may ask for tokens and refresh them.
+func tokenClient(name, key string, life time.Duration) *v1alpha1.TokenClient {
+	return &v1alpha1.TokenClient{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.TokenClientSpec{
+			SigningKeyRef:       v1alpha1.SigningKeyReference{Name: key},
+			Authentication:      v1alpha1.ClientAuthentication{ClientSecret: &v1alpha1.ClientSecretAuthentication{}},
+			GrantTypes:          []v1alpha1.GrantType{v1alpha1.GrantClientCredentials, v1alpha1.GrantRefreshToken},
+			Audiences:           []v1alpha1.Audience{audience},
+			AccessTokenDuration: seconds(life),
+		},
+	}
+}
+
+// tokenPolicy lets in whoever has a token of one of the keys.
+func tokenPolicy(keys ...string) *v1alpha1.TokenPolicy {
+	policy := &v1alpha1.TokenPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: policyName}}
+	policy.Spec.Audiences = []v1alpha1.Audience{audience}
+	for _, key := range keys {
+		policy.Spec.Issuers = append(policy.Spec.Issuers, v1alpha1.PolicyIssuer{SigningKeyRef: &v1alpha1.SigningKeyReference{Name: key}})
+	}
+	return policy
+}
+
 // scenario is what the demo declares, in order.
 func scenario() []client.Object {
 	const short, middle = 6 * time.Second, 9 * time.Second
@@ -73,6 +99,9 @@ func scenario() []client.Object {
 		serviceToken("checkout", "shop", longestToken),
 		serviceToken("ledger", "bank", short),
 		serviceToken("audit", "bank", longestToken),
+		tokenPolicy("shop", "bank"),
+		tokenClient("visitor", "shop", short),
+		tokenClient("teller", "bank", middle),
 	}
 }
 

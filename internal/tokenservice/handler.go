@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zitadel/oidc/v3/pkg/op"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )

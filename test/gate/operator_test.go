@@ -150,5 +150,4 @@ func freeAddress(t *testing.T) string {
 
 func init() {
 	ctrl.SetLogger(logr.Discard())
-
 }

@@ -78,7 +78,9 @@ func TestATokenPolicySaysWhetherItsKeysAreAtHand(t *testing.T) {
 	policy := newPolicy(ns, "api", "shop")
 	w.apply(policy)
 	w.policyIs(policy, v1alpha1.ReasonSigningKeyNotFound)
-	w.eventually("an event tells", func() error { return w.hasEvent(ns, v1alpha1.ReasonSigningKeyNotFound, "api", "there is no SigningKey") })
+	w.eventually("an event tells", func() error {
+		return w.hasEvent(ns, v1alpha1.ReasonSigningKeyNotFound, "api", "there is no SigningKey")
+	})
 	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
 	w.policyIs(policy, v1alpha1.ReasonKeysAtHand)
 	w.patch(policy, func() { policy.Spec.Rules = []v1alpha1.RequestRule{{Expression: "claims.sub"}} })

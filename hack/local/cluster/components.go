@@ -18,7 +18,7 @@ const (
 // The floors that protect production, lowered so that a rotation can be watched.
 const (
 	minimumDuration = "1s"
-	signerStaleness = "5s"
+	signerStaleness = "10s"
 )
 
 // stopOrder lists every program that a cluster may have; each one needs those after it.
