@@ -59,6 +59,10 @@ binaries: launcher ## Build the local control plane's programs (once, about ten 
 build: ## Build the programs of Keyturn into bin
 	go build -buildvcs=false -ldflags='-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
+.PHONY: proxies
+proxies: ## Build the reverse proxies of test/gate that Debian does not have (once, about a minute)
+	go build -C hack/caddy -o $(CURDIR)/.cache/bin/caddy .
+
 # The race detector needs cgo, and that a C compiler, which this machine may not have.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 

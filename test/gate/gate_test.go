@@ -50,8 +50,8 @@ func (p *presented) at(t *testing.T) *presented {
 
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
-// ask returns the answer, and fails if the service was asked although the caller is not let in.
-func (p *presented) ask(target string, headers ...string) *http.Response {
+// ask returns the answer, and fails if there is none.
+func (p *presented) ask(target string, headers ...string) answer {
 	p.t.Helper()
 	response, err := send(p.t.Context(), p.address, target, headers...)
 	if err != nil {
@@ -84,18 +84,18 @@ func (p *presented) answers() {
 		p.t.Run(name, func(t *testing.T) {
 			response := p.at(t).ask(test.target, test.headers...)
 			seen, _ := p.s.took()
-			if response.StatusCode != test.want || (len(seen) > 0) != (test.want == 200) {
-				t.Errorf("status %d, want %d; the service was asked %d times", response.StatusCode, test.want, len(seen))
+			if response.status != test.want || (len(seen) > 0) != (test.want == 200) {
+				t.Errorf("status %d, want %d; the service was asked %d times", response.status, test.want, len(seen))
 			}
-			if got := response.Header.Get("WWW-Authenticate"); test.challenge != "" && got != test.challenge {
+			if got := response.header.Get("WWW-Authenticate"); test.challenge != "" && got != test.challenge {
 				t.Errorf("challenge %q, want %q", got, test.challenge)
 			}
 		})
 	}
 	p.t.Run("two tokens", func(t *testing.T) {
 		response := p.at(t).ask("/public/a", bearer(good), bearer(good))
-		if seen, _ := p.s.took(); response.StatusCode < 400 || len(seen) > 0 {
-			t.Errorf("status %d; the service was asked %d times", response.StatusCode, len(seen))
+		if seen, _ := p.s.took(); response.status < 400 || len(seen) > 0 {
+			t.Errorf("status %d; the service was asked %d times", response.status, len(seen))
 		}
 	})
 }
@@ -105,8 +105,8 @@ func (p *presented) copies() {
 	p.s.took()
 	response := p.ask("/public/a", bearer(p.w.token(nil)), "X-Subject: root", "X-SUBJECT: root", "X-Tenant: acme")
 	seen, _ := p.s.took()
-	if response.StatusCode != 200 || len(seen) != 1 {
-		p.t.Fatalf("status %d; the service was asked %d times", response.StatusCode, len(seen))
+	if response.status != http.StatusOK || len(seen) != 1 {
+		p.t.Fatalf("status %d; the service was asked %d times", response.status, len(seen))
 	}
 	tenant := seen[0]["X-Tenant"]
 	if diff := cmp.Diff([]string{"alice"}, seen[0]["X-Subject"]); diff != "" || len(tenant) > 0 && tenant[0] != "" {
@@ -127,8 +127,8 @@ func (p *presented) smuggles() {
 		p.t.Run(target, func(t *testing.T) {
 			p.s.took()
 			response, err := send(t.Context(), p.address, target, bearer(p.w.token(nil)))
-			if seen, targets := p.s.took(); len(seen) > 0 || err == nil && response.StatusCode < 400 {
-				t.Errorf("let in: %v, the service was asked for %q", response, targets)
+			if seen, targets := p.s.took(); len(seen) > 0 || err == nil && response.status < 400 {
+				t.Errorf("let in: %+v, the service was asked for %q", response, targets)
 			}
 		})
 	}
@@ -136,13 +136,13 @@ func (p *presented) smuggles() {
 
 // expires presents a token that lives for two seconds until it is refused.
 func (p *presented) expires() {
-	end := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	end := now().Truncate(time.Second).Add(2 * time.Second)
 	header := bearer(p.w.token(map[string]any{"exp": end.Unix()}))
 	let := 0
 	p.w.at(p.t).eventually("the token is refused", func() error {
-		before := time.Now()
-		status := p.ask("/public/a", header).StatusCode
-		after := time.Now()
+		before := now()
+		status := p.ask("/public/a", header).status
+		after := now()
 		switch {
 		case status == 200 && !before.Before(end):
 			p.t.Errorf("let in %s after its end", before.Sub(end))
@@ -161,9 +161,9 @@ func (p *presented) expires() {
 
 // isRevoked takes a token back while it is presented.
 func (p *presented) isRevoked() {
-	id := fmt.Sprint(time.Now().UnixNano())
+	id := newID()
 	revoked, other := bearer(p.w.token(map[string]any{"jti": id})), bearer(p.w.token(nil))
-	if got := p.ask("/public/a", revoked).StatusCode; got != 200 {
+	if got := p.ask("/public/a", revoked).status; got != 200 {
 		p.t.Fatalf("before: status %d", got)
 	}
 	revocation := &v1alpha1.TokenRevocation{
@@ -171,15 +171,15 @@ func (p *presented) isRevoked() {
 		Spec:       v1alpha1.TokenRevocationSpec{SigningKeyName: "orders", TokenID: id},
 	}
 	p.w.must(p.w.c.Create(p.t.Context(), revocation))
-	applied := time.Now()
+	applied := now()
 	p.w.at(p.t).eventually("the token is refused", func() error {
-		if got := p.ask("/public/a", revoked).StatusCode; got != 401 {
+		if got := p.ask("/public/a", revoked).status; got != 401 {
 			return fmt.Errorf("status %d", got)
 		}
 		return nil
 	})
-	p.t.Logf("refused %s after kubectl apply would have returned", time.Since(applied).Round(time.Millisecond))
-	if got := p.ask("/public/a", other).StatusCode; got != 200 {
+	p.t.Logf("refused %s after kubectl apply would have returned", now().Sub(applied).Round(time.Millisecond))
+	if got := p.ask("/public/a", other).status; got != 200 {
 		p.t.Errorf("another token: status %d", got)
 	}
 }

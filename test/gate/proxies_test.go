@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,7 +94,7 @@ func printed(t *testing.T, file string) string {
 // run runs a program until the test ends.
 func run(t *testing.T, folder, program string, arguments []string) {
 	t.Helper()
-	command := exec.Command(program, arguments...)
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
 	var output bytes.Buffer
 	command.Dir, command.Stdout, command.Stderr = folder, &output, &output
 	command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/utils/clock"
 
 	"github.com/keyturn/keyturn/internal/jose"
 )
@@ -32,7 +36,7 @@ func newService(t *testing.T) *service {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen, s.targets = append(s.seen, r.Header), append(s.targets, r.RequestURI)
-		_, _ = fmt.Fprintln(w, "hello "+r.Header.Get("X-Subject"))
+		_, _ = io.WriteString(w, "hello\n")
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -52,10 +56,10 @@ func (s *service) took() ([]http.Header, []string) {
 // token is good for an hour unless changes say otherwise.
 func (w *cluster) token(changes map[string]any) string {
 	w.t.Helper()
-	now := time.Now().Unix()
+	at := now().Unix()
 	claims := map[string]any{
-		"iss": w.issuer, "aud": audience, "sub": "alice", "jti": fmt.Sprint(time.Now().UnixNano()), "scope": "orders:read",
-		"iat": now, "nbf": now - 60, "exp": now + 3600,
+		"iss": w.issuer, "aud": audience, "sub": "alice", "jti": newID(), "scope": "orders:read",
+		"iat": at, "nbf": at - 60, "exp": at + 3600,
 	}
 	for name, value := range changes {
 		claims[name] = value
@@ -70,23 +74,34 @@ func (w *cluster) token(changes map[string]any) string {
 	return compact.Reveal()
 }
 
+// now is the time of the machine, which is that of the proxies.
+func now() time.Time { return clock.RealClock{}.Now() }
+
+func newID() string { return string(uuid.NewUUID()) }
+
+// answer is what a caller gets.
+type answer struct {
+	status int
+	header http.Header
+}
+
 // send writes a request as it is, because clients of HTTP mend what attackers send.
-func send(ctx context.Context, address, target string, headers ...string) (*http.Response, error) {
+func send(ctx context.Context, address, target string, headers ...string) (answer, error) {
 	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return answer{}, fmt.Errorf("connect: %w", err)
 	}
 	defer connection.Close() //nolint:errcheck // The answer has been read.
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, fmt.Errorf("limit time: %w", err)
+	if err := connection.SetDeadline(now().Add(patience)); err != nil {
+		return answer{}, fmt.Errorf("limit time: %w", err)
 	}
 	lines := append([]string{"GET " + target + " HTTP/1.1", "Host: orders.example.com", "Connection: close"}, headers...)
 	if _, err := connection.Write([]byte(strings.Join(lines, "\r\n") + "\r\n\r\n")); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
+		return answer{}, fmt.Errorf("send: %w", err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+		return answer{}, fmt.Errorf("read answer: %w", err)
 	}
-	return response, response.Body.Close()
+	return answer{response.StatusCode, response.Header}, response.Body.Close()
 }
