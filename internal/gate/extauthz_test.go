@@ -39,7 +39,7 @@ func dial(t *testing.T, r *replica) *envoy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(r.logs())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	e := &envoy{stop: stop, ended: make(chan error, 1)}
 	go func() { e.ended <- server.serve(ctx, listener) }()
 	believe := site.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
