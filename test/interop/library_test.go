@@ -112,7 +112,14 @@ func (p program) do(t *testing.T, tasks ...task) []answer {
 // run returns what a program printed, or an error with its complaint.
 func run(t *testing.T, input []byte, name string, arguments ...string) ([]byte, error) {
 	t.Helper()
+	return runWith(t, nil, input, name, arguments...)
+}
+
+// runWith gives the program variables besides those that this one has.
+func runWith(t *testing.T, variables []string, input []byte, name string, arguments ...string) ([]byte, error) {
+	t.Helper()
 	command := exec.CommandContext(t.Context(), name, arguments...) //nolint:gosec // The tests of this package name every program.
+	command.Env = append(os.Environ(), variables...)
 	command.Stdin = bytes.NewReader(input)
 	var said, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &said, &complaint
