@@ -94,7 +94,7 @@ func (s *apiServer) start() {
 	s.must(indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex))
-	s.must(indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex))
+	s.must(indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	clk := clocktesting.NewFakePassiveClock(today())
 	rings := ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), clk, operator().SignerStaleness)
 	lists := denylist.New(mgr.GetClient(), rings, operator(), clk)

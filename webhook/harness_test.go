@@ -77,7 +77,7 @@ func cluster(objects ...client.Object) client.Client {
 		WithIndex(&v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex).
-		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex).
+		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		Build()
 }
 

@@ -37,7 +37,7 @@ const ownerKind = "SigningKey"
 
 // Reconciler reconciles the TokenRevocations of SigningKeys.
 type Reconciler struct {
-	// Client reads from caches that select by Keyturn's label, with spec.IndexRevokedKey.
+	// Client reads from caches that select by Keyturn's label, with spec.IndexSigningKey.
 	Client client.Client
 	// Live reads from the API server.
 	Live     client.Reader

@@ -72,7 +72,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer, operator spec.
 		{&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex},
 		{&v1alpha1.TokenClient{}, spec.IndexClientSecret, spec.ClientSecretIndex},
 		{&v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex},
-		{&v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex},
+		{&v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex},
 	} {
 		if err := indexer.IndexField(ctx, index.of, index.field, index.value); err != nil {
 			return fmt.Errorf("index %T by %s: %w", index.of, index.field, err)

@@ -44,7 +44,7 @@ func (g Gathered) Entries() []denylist.Entry {
 type Source struct {
 	// Reader has the TokenRevocations.
 	Reader client.Reader
-	// Indexed says that the reader is a cache with spec.IndexRevokedKey.
+	// Indexed says that the reader is a cache with spec.IndexSigningKey.
 	Indexed bool
 	// Ring reads the ring of a SigningKey, as ringstore.Store does.
 	Ring     func(context.Context, *v1alpha1.SigningKey) (keyring.Keyring, error)
@@ -74,7 +74,7 @@ func (s Source) Gather(ctx context.Context, key *v1alpha1.SigningKey) (Gathered,
 func (s Source) Revocations(ctx context.Context, key types.NamespacedName) ([]*v1alpha1.TokenRevocation, error) {
 	options := []client.ListOption{client.InNamespace(key.Namespace)}
 	if s.Indexed { // Nobody changes them, so none has to be copied.
-		options = append(options, client.MatchingFields{spec.IndexRevokedKey: key.Name}, client.UnsafeDisableDeepCopy)
+		options = append(options, client.MatchingFields{spec.IndexSigningKey: key.String()}, client.UnsafeDisableDeepCopy)
 	}
 	var list v1alpha1.TokenRevocationList
 	if err := s.Reader.List(ctx, &list, options...); err != nil {

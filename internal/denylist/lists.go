@@ -53,7 +53,7 @@ type Document struct {
 	Tag     string
 }
 
-// New makes Lists that read from caches alone. The cache has spec.IndexRevokedKey.
+// New makes Lists that read from caches alone. The cache has spec.IndexSigningKey.
 func New(reader client.Reader, rings *ringstore.Store, operator spec.Operator, clk clock.PassiveClock) *Lists {
 	return &Lists{
 		source: Source{Reader: reader, Indexed: true, Ring: rings.Ring, Operator: operator},

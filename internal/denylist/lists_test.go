@@ -49,7 +49,7 @@ func newReplica(t *testing.T) *replica {
 	t.Helper()
 	r := &replica{t: t, clock: clocktesting.NewFakePassiveClock(start())}
 	builder := fake.NewClientBuilder().WithScheme(controlplane.Scheme()).
-		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexRevokedKey, spec.RevokedKeyIndex).
+		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithInterceptorFuncs(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			r.read.Add(1)
 			if r.lost.Load() {

@@ -11,8 +11,6 @@ const (
 	// IndexSigningKey finds ServiceTokens, TokenClients, TokenRevocations and TokenPolicies by the namespace/name of their
 	// SigningKey.
 	IndexSigningKey = "spec.signingKeyRef"
-	// IndexRevokedKey finds TokenRevocations by the name of their SigningKey.
-	IndexRevokedKey = "spec.signingKeyName"
 	// IndexIssuer finds SigningKeys by the issuer in force.
 	IndexIssuer = "issuer"
 )
@@ -35,15 +33,6 @@ func SigningKeyIndex(object client.Object) []string {
 	default:
 		return nil
 	}
-}
-
-// RevokedKeyIndex is the value of a TokenRevocation under IndexRevokedKey.
-func RevokedKeyIndex(object client.Object) []string {
-	revocation, ok := object.(*v1alpha1.TokenRevocation)
-	if !ok {
-		return nil
-	}
-	return []string{revocation.Spec.SigningKeyName}
 }
 
 // IssuerIndex is the value of a SigningKey under IndexIssuer.
