@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestTheGateBehindProxies(t *testing.T) {
 	w, s := begin(t, policy()), newService(t)
 	for name, proxy := range proxies() {
 		t.Run(name, func(t *testing.T) {
-			p := &presented{t: t, w: w, s: s, address: proxy.start(t, w, s)}
+			p := &presented{t: t, w: w, s: s, address: proxy.start(t, w.at(t), s)}
 			t.Run("whom it lets in", func(t *testing.T) { p.at(t).answers() })
 			t.Run("copies of identity headers", func(t *testing.T) { p.at(t).copies() })
 			t.Run("paths that have two readings", func(t *testing.T) { p.at(t).smuggles() })
@@ -114,7 +115,8 @@ func (p *presented) copies() {
 	}
 }
 
-// smuggles asks for what the policy does not allow, in ways that a server somewhere reads so.
+// smuggles asks for what the policy does not allow, in ways that a server somewhere reads so. A proxy may mend a path, as Traefik does,
+// before it asks the gate: then the service is asked for what is allowed and has one reading.
 func (p *presented) smuggles() {
 	for _, target := range []string{
 		"/public/../admin", "/public/%2e%2e/admin", "/public/.%2e/admin", "/public/%2E%2E%2Fadmin", "/public%2f..%2fadmin", "/public/..%2fadmin",
@@ -127,7 +129,9 @@ func (p *presented) smuggles() {
 		p.t.Run(target, func(t *testing.T) {
 			p.s.took()
 			response, err := send(t.Context(), p.address, target, bearer(p.w.token(nil)))
-			if seen, targets := p.s.took(); len(seen) > 0 || err == nil && response.status < 400 {
+			_, targets := p.s.took()
+			mended := slices.Equal(targets, []string{"/public/admin"}) && target != targets[0]
+			if !mended && (len(targets) > 0 || err == nil && response.status < 400) {
 				t.Errorf("let in: %+v, the service was asked for %q", response, targets)
 			}
 		})

@@ -3,6 +3,8 @@ package gate
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +21,10 @@ const requiredVariable = "KEYTURN_INTEROP_REQUIRED"
 // proxy is a reverse proxy that asks the gate. Its configuration is the file of that name in docs/gate.md.
 type proxy struct {
 	program, file string
-	arguments     []string
+	// arguments have LISTEN for the address.
+	arguments []string
+	// optional says that nobody has to have it.
+	optional bool
 	// setting changes what the page says to where things are in a test, in pairs, and to what lets a program run without a
 	// system around it.
 	setting func(place) []string
@@ -32,6 +37,7 @@ func (p place) port() string { return p.listen[strings.LastIndexByte(p.listen, '
 
 func proxies() map[string]proxy {
 	return map[string]proxy{
+		"traefik": traefik(),
 		"nginx": {
 			program: "nginx", file: "nginx.conf", arguments: []string{"-p", ".", "-c", "nginx.conf", "-e", "stderr"},
 			setting: func(p place) []string {
@@ -54,18 +60,37 @@ func proxies() map[string]proxy {
 	}
 }
 
+// traefik cannot be built from its Go module as it is: docs/decisions/0031-how-the-gate-decides.md. It is tried where it is.
+func traefik() proxy {
+	return proxy{
+		program: "traefik", file: "orders.yaml", optional: true,
+		arguments: []string{
+			"--entrypoints.web.address=LISTEN", "--providers.file.filename=orders.yaml",
+			"--global.checknewversion=false", "--global.sendanonymoususage=false",
+		},
+		setting: func(place) []string { return nil },
+	}
+}
+
 // start starts the program before a service, and returns the address at which it listens.
 func (p proxy) start(t *testing.T, w *cluster, s *service) string {
 	t.Helper()
-	program := find(t, p.program)
+	program := find(t, p)
 	at := place{listen: freeAddress(t), folder: t.TempDir(), gate: w.gate, path: "/verify/" + w.namespace + "/api", ca: w.caFile, service: s.address()}
 	setting := append(p.setting(at), "keyturn.keyturn-system.svc:443", at.gate, "/verify/shop/api", at.path,
 		"/run/keyturn/ca.crt", at.ca, "127.0.0.1:3000", at.service)
 	configuration := strings.NewReplacer(setting...).Replace(printed(t, p.file))
 	w.must(os.WriteFile(filepath.Join(at.folder, p.file), []byte(configuration), 0o600))
-	run(t, at.folder, program, p.arguments)
-	w.eventually(p.program+" listens", func() error {
-		_, err := send(t.Context(), at.listen, "/")
+	var arguments []string
+	for _, argument := range p.arguments {
+		arguments = append(arguments, strings.ReplaceAll(argument, "LISTEN", at.listen))
+	}
+	run(t, at.folder, program, arguments)
+	w.eventually(p.program+" asks the gate", func() error {
+		got, err := send(t.Context(), at.listen, "/")
+		if err == nil && got.status != http.StatusUnauthorized {
+			err = fmt.Errorf("status %d without a token", got.status)
+		}
 		return err
 	})
 	return at.listen
@@ -113,8 +138,9 @@ func run(t *testing.T, folder, program string, arguments []string) {
 }
 
 // find finds a program where make proxies puts it, or where Debian does.
-func find(t *testing.T, program string) string {
+func find(t *testing.T, p proxy) string {
 	t.Helper()
+	program := p.program
 	built, err := controlplane.Path(".cache", "bin", program)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +150,7 @@ func find(t *testing.T, program string) string {
 			return found
 		}
 	}
-	if os.Getenv(requiredVariable) != "" {
+	if os.Getenv(requiredVariable) != "" && !p.optional {
 		t.Fatalf("there is no program %s, and %s is set: run make proxies, or .ci/run install", program, requiredVariable)
 	}
 	t.Skipf("there is no program %s: run make proxies, or .ci/run install", program)
