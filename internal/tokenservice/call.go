@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +17,7 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/clientauth"
 	"github.com/keyturn/keyturn/internal/domain/grant"
+	"github.com/keyturn/keyturn/internal/domain/token"
 )
 
 // call is one request and what becomes of it. It goes through the library in the request's context.
@@ -83,8 +84,8 @@ func (c *call) failed(err error) error {
 	if away, ok := errors.AsType[*clientauth.UnavailableError](err); ok {
 		return c.unavailable(away.RetryAfter, err)
 	}
-	if wait, ok := errors.AsType[*waitError](err); ok {
-		return c.unavailable(wait.after, err)
+	if early, ok := errors.AsType[*token.NotLawfulError](err); ok && !early.NotBefore.IsZero() {
+		return c.unavailable(early.NotBefore.Sub(c.began), err)
 	}
 	if errors.Is(err, clientauth.ErrClient) {
 		return op.NewStatusError(oidc.ErrInvalidClient().WithDescription("the client has not proved itself"), http.StatusUnauthorized)
@@ -161,7 +162,7 @@ func (a *answer) readFailure() {
 	}
 	a.call.failure = said.Error
 	if a.call.reason == nil {
-		a.call.reason = fmt.Errorf("%s", said.Description)
+		a.call.reason = errors.New(said.Description)
 	}
 	if a.call.invalidClient() {
 		a.status = http.StatusUnauthorized
@@ -171,9 +172,7 @@ func (a *answer) readFailure() {
 // write sends the answer. Nobody may keep one (RFC 6749 section 5.1).
 func (a *answer) write(w http.ResponseWriter) {
 	header := w.Header()
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/internal/clientclaims"
-	"github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/domain/grant"
 	"github.com/keyturn/keyturn/internal/domain/refresh"
 	"github.com/keyturn/keyturn/internal/domain/token"
@@ -35,7 +34,7 @@ type issued struct {
 
 // response is RFC 6749 section 5.1 or, for an exchange, RFC 8693 section 2.2.1.
 func (i *issued) response(kind grant.Type) *op.Response {
-	seconds := uint64(i.life / time.Second)
+	seconds := uint64(max(0, i.life/time.Second)) //nolint:gosec // It is not negative.
 	if kind == grant.TokenExchange {
 		return op.NewResponse(&oidc.TokenExchangeResponse{
 			AccessToken: i.access.Reveal(), IssuedTokenType: oidc.AccessTokenType, TokenType: oidc.BearerToken,
@@ -128,22 +127,17 @@ func (s *service) sign(ctx context.Context, c *call, request token.Request, scop
 	if err != nil {
 		return nil, err
 	}
-	terms, err := token.Lawful(request, token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(c.signingKey)}, c.began)
+	list, err := s.DenyLists.Of(ctx, c.key)
+	if err != nil {
+		return nil, err
+	}
+	keys := token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(c.signingKey), Denied: list}
+	terms, err := token.Lawful(request, keys, c.began)
 	if err != nil && c.signingKey.Status.ObservedGeneration < c.signingKey.Generation {
 		return nil, errRingFollows
 	}
 	if err != nil {
 		return nil, err
-	}
-	list, err := s.DenyLists.Of(ctx, c.key)
-	if err != nil {
-		return nil, err
-	}
-	first := list.NotBefore(denylist.Token{
-		Subject: request.Subject, ClientID: c.clientID, KeyID: terms.KeyID, IssuedAt: terms.IssuedAt,
-	})
-	if first.After(terms.IssuedAt) {
-		return nil, &waitError{first.Sub(c.began)}
 	}
 	id := string(uuid.NewUUID())
 	payload, err := token.Encode(request.Payload(id, terms.IssuedAt))
@@ -157,11 +151,4 @@ func (s *service) sign(ctx context.Context, c *call, request token.Request, scop
 	}
 	c.subject, c.tokenID, c.keyID = request.Subject, id, terms.KeyID
 	return &issued{access: compact, scopes: scopes, life: terms.Expiry.Sub(terms.IssuedAt)}, nil
-}
-
-// waitError says that a TokenRevocation takes back what is issued before an instant that has not come.
-type waitError struct{ after time.Duration }
-
-func (e *waitError) Error() string {
-	return "a TokenRevocation takes back what is issued in this second"
 }
