@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -8,6 +9,8 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/keyturn/keyturn/internal/tokenservice"
 )
 
 // mostVerbose is the most detail that there is: at 8 the Kubernetes client begins to log the bodies of requests and answers, and
@@ -27,5 +30,21 @@ func NewLogger(options *zap.Options) (logr.Logger, error) {
 func SetLogger(logger logr.Logger) {
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger.WithName("client-go"))
-	slog.SetDefault(slog.New(logr.ToSlogHandler(logger.WithName("go"))))
+	slog.SetDefault(slog.New(unaudited{logr.ToSlogHandler(logger.WithName("go"))}))
 }
+
+// unaudited leaves out what the audit of the token endpoints tells already, and tells without what a request held.
+type unaudited struct{ slog.Handler }
+
+func (u unaudited) Handle(ctx context.Context, record slog.Record) error {
+	if tokenservice.IsAudited(ctx) {
+		return nil
+	}
+	return u.Handler.Handle(ctx, record)
+}
+
+func (u unaudited) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return unaudited{u.Handler.WithAttrs(attributes)}
+}
+
+func (u unaudited) WithGroup(name string) slog.Handler { return unaudited{u.Handler.WithGroup(name)} }

@@ -55,6 +55,13 @@ func callOf(ctx context.Context) (*call, error) {
 	return c, nil
 }
 
+// IsAudited says whether what is logged with a context is of a request whose decision the audit tells of. The library logs its own
+// errors, of which nobody knows what they quote.
+func IsAudited(ctx context.Context) bool {
+	_, err := callOf(ctx)
+	return err == nil
+}
+
 // unavailable says that nobody can know, or sign, now.
 func (c *call) unavailable(after time.Duration, reason error) error {
 	c.retryAfter, c.reason = max(after, time.Second), reason

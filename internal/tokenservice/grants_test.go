@@ -251,6 +251,9 @@ func forged(t *testing.T, key jose.PrivateKey, typ string, now time.Time, change
 	}
 	for name, value := range changes {
 		claims[name] = value
+		if value == nil {
+			delete(claims, name)
+		}
 	}
 	text, err := json.Marshal(claims)
 	if err != nil {

@@ -65,11 +65,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer is the whole answer, which nothing is sent of before it is known.
 func (h *Handler) answer(r *http.Request, c *call) *answer {
 	a := &answer{header: http.Header{}, call: c}
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	if err := h.admit(r, c); err != nil {
 		op.WriteError(a, r, err, nil)
 		return a
 	}
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	r.URL = &url.URL{Path: "/" + string(c.endpoint)}
 	h.protocol.ServeHTTP(a, r)
 	if c.invalidClient() {

@@ -101,7 +101,7 @@ func begin(t *testing.T, objects ...client.Object) *service {
 	for _, object := range objects {
 		s.write(object)
 	}
-	store, err := tokenstore.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "tokens.db"))
+	store, err := tokenstore.Open(t.Context(), (&url.URL{Scheme: "sqlite", Path: filepath.Join(t.TempDir(), "tokens.db")}).String())
 	s.must(err)
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = &switched{Families: store}
