@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,26 +16,6 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 )
-
-// endpointVariable names a file with an endpoint, to have OAuth clients of others ask there.
-const endpointVariable = "KEYTURN_INTEROP_ENDPOINT"
-
-// endpoint is the token endpoint of an issuer, with two clients that may use every grant.
-type endpoint struct {
-	Issuer string `json:"issuer"`
-	// CA is the file of what to trust there.
-	CA           string `json:"ca"`
-	ClientID     string `json:"clientID"`
-	ClientSecret string `json:"clientSecret"`
-	// KeyClientID proves itself with the private key in KeyFile, a JWK.
-	KeyClientID string `json:"keyClientID"`
-	KeyFile     string `json:"keyFile"`
-	// Audience and Scope are what both may ask for.
-	Audience string `json:"audience"`
-	Scope    string `json:"scope"`
-	// SubjectTokenFile holds a JWT that both may exchange; empty where they exchange an access token of their own.
-	SubjectTokenFile string `json:"subjectTokenFile"`
-}
 
 // clients are libraries of OAuth clients, behind scripts that live the life of one.
 func clients() []library {
@@ -69,119 +50,103 @@ type outcome struct {
 	Complaint string `json:"complaint"`
 }
 
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // The name of a kind of token is no token.
+
 // life is what a client must get that proves itself by a method of RFC 7591 section 2.
 func (e endpoint) life(method string) []outcome {
-	id := e.ClientID
+	exchanged := outcome{TokenType: "bearer", Scope: scope, IssuedTokenType: accessTokenType}
+	id := e.clientID
 	if method == "private_key_jwt" {
-		id = e.KeyClientID
+		id = e.keyClientID
 	}
-	issued := outcome{TokenType: "bearer", Refreshable: true, Scope: e.Scope}
-	exchanged := issued
-	exchanged.IssuedTokenType = "urn:ietf:params:oauth:token-type:access_token"
-	known := outcome{
-		Active: true, ClientID: id, Scope: e.Scope,
-		Subject: "system:tokenclient:" + strings.Replace(id, ".", ":", 1),
-	}
+	issued := outcome{TokenType: "bearer", Scope: scope, Refreshable: true}
+	namespace, name, _ := strings.Cut(id, ".")
+	known := outcome{Active: true, ClientID: id, Scope: scope, Subject: "system:tokenclient:" + namespace + ":" + name}
+	acting := known
+	acting.Subject = "system:serviceaccount:" + namespace + ":pod"
 	refused := outcome{Error: "invalid_grant", Status: http.StatusBadRequest}
-	var life []outcome
-	step := func(name string, o outcome) {
-		o.Method, o.Step = method, name
-		life = append(life, o)
+	return []outcome{
+		step(method, "ask", issued),
+		step(method, "introspect", known),
+		step(method, "refresh", issued),
+		step(method, "introspect the new one", known),
+		// An access token is verified without asking anybody: only a TokenRevocation takes it back.
+		step(method, "revoke the new access token", outcome{Error: "unsupported_token_type", Status: http.StatusBadRequest}),
+		step(method, "introspect it again", known),
+		step(method, "refresh with a used token", refused),
+		step(method, "refresh with its successor", refused),
+		step(method, "ask again", issued),
+		step(method, "revoke the refresh token", outcome{}),
+		step(method, "refresh with the revoked token", refused),
+		step(method, "a Pod asks", exchanged),
+		step(method, "act for the Pod", exchanged),
+		step(method, "introspect that", acting),
+		step(method, "ask with a wrong proof", outcome{Error: "invalid_client", Status: http.StatusUnauthorized}),
 	}
-	step("ask", issued)
-	step("introspect", known)
-	step("refresh", issued)
-	step("introspect the new one", known)
-	step("revoke the new one", outcome{})
-	step("introspect the revoked one", outcome{})
-	step("refresh with a used token", refused)
-	step("refresh with its successor", refused)
-	step("ask again", issued)
-	step("revoke the refresh token", outcome{})
-	step("refresh with the revoked token", refused)
-	step("exchange", exchanged)
-	step("ask with a wrong proof", outcome{Error: "invalid_client", Status: http.StatusUnauthorized})
-	return life
 }
 
-// readEndpoint skips the test if there is none.
-func readEndpoint(t *testing.T) endpoint {
-	t.Helper()
-	path := os.Getenv(endpointVariable)
-	if path == "" {
-		t.Skipf("%s is not set to a file that tells of a token endpoint", endpointVariable)
-	}
-	content, err := os.ReadFile(path) //nolint:gosec // Whoever runs the test names the file.
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e endpoint
-	if err := json.Unmarshal(content, &e); err != nil {
-		t.Fatal(err)
-	}
-	return e
+func step(method, name string, o outcome) outcome {
+	o.Method, o.Step = method, name
+	return o
 }
 
 // variables are what testdata/story.mjs wants to know.
 func (e endpoint) variables() []string {
 	return []string{
-		"ISSUER=" + e.Issuer, "NODE_EXTRA_CA_CERTS=" + e.CA, "AUDIENCE=" + e.Audience, "SCOPE=" + e.Scope,
-		"CLIENT_ID=" + e.ClientID, "CLIENT_SECRET=" + e.ClientSecret, "KEY_CLIENT_ID=" + e.KeyClientID, "KEY_FILE=" + e.KeyFile,
-		"SUBJECT_TOKEN_FILE=" + e.SubjectTokenFile,
+		"ISSUER=" + e.issuer, "NODE_EXTRA_CA_CERTS=" + e.ca, "AUDIENCE=" + audience, "SCOPE=" + scope,
+		"CLIENT_ID=" + e.clientID, "CLIENT_SECRET=" + e.clientSecret, "KEY_CLIENT_ID=" + e.keyClientID, "KEY_FILE=" + e.keyFile,
+		"ACCOUNT_CLIENT_ID=" + e.accountClientID, "ACCOUNT_TOKEN_FILE=" + e.accountTokenFile,
 	}
 }
 
-func TestForeignClientsAskForTokens(t *testing.T) {
+func TestForeignClientsAskTheCluster(t *testing.T) {
 	t.Parallel()
-	e := readEndpoint(t)
+	if os.Getenv(clusterVariable) == "" {
+		t.Skipf("%s is not set: run make up, and set it", clusterVariable)
+	}
+	e := newEndpoint(t)
 	for _, library := range clients() {
 		t.Run(library.name, func(t *testing.T) {
-			t.Parallel()
-			program := library.program(t)
-			said, err := runWith(t, e.variables(), nil, program.interpreter, program.script)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got, want []outcome
-			for line := range strings.Lines(string(said)) {
-				var o outcome
-				if err := json.Unmarshal([]byte(line), &o); err != nil {
-					t.Fatalf("read what %s said: %v", program.script, err)
-				}
-				got = append(got, o)
-			}
+			var want []outcome
 			for _, method := range []string{"client_secret_basic", "client_secret_post", "private_key_jwt"} {
 				want = append(want, e.life(method)...)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, live(t, library.program(t), e)); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 		})
 	}
-}
-
-func TestClientsOfGoAskForTokens(t *testing.T) {
-	t.Parallel()
-	e := readEndpoint(t)
 	for method, style := range map[string]oauth2.AuthStyle{
 		"client_secret_basic": oauth2.AuthStyleInHeader,
 		"client_secret_post":  oauth2.AuthStyleInParams,
 	} {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
+		t.Run("golang.org/x/oauth2 with "+method, func(t *testing.T) {
 			client := newGoClient(t, e, method, style)
 			client.live()
-			var want []outcome
-			for _, step := range e.life(method) {
-				if client.did[step.Step] {
-					want = append(want, step)
-				}
-			}
+			want := slices.DeleteFunc(e.life(method), func(o outcome) bool { return !client.did[o.Step] })
 			if diff := cmp.Diff(want, client.outcomes); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// live returns what the clients of a library got.
+func live(t *testing.T, p program, e endpoint) []outcome {
+	t.Helper()
+	said, err := runWith(t, e.variables(), nil, p.interpreter, p.script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outcomes []outcome
+	for line := range strings.Lines(string(said)) {
+		var o outcome
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			t.Fatalf("read what %s said: %v", p.script, err)
+		}
+		outcomes = append(outcomes, o)
+	}
+	return outcomes
 }
 
 // goClient is golang.org/x/oauth2, which asks and refreshes and knows no other grant.
@@ -195,7 +160,7 @@ type goClient struct {
 
 func newGoClient(t *testing.T, e endpoint, method string, style oauth2.AuthStyle) *goClient {
 	t.Helper()
-	authority, err := os.ReadFile(e.CA)
+	authority, err := os.ReadFile(e.ca)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,19 +172,19 @@ func newGoClient(t *testing.T, e endpoint, method string, style oauth2.AuthStyle
 		context: context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport}),
 		method:  method, did: map[string]bool{},
 		config: clientcredentials.Config{
-			ClientID: e.ClientID, ClientSecret: e.ClientSecret, TokenURL: e.Issuer + "/token", AuthStyle: style,
-			Scopes: strings.Fields(e.Scope), EndpointParams: map[string][]string{"audience": {e.Audience}},
+			ClientID: e.clientID, ClientSecret: e.clientSecret, TokenURL: e.issuer + "/token", AuthStyle: style,
+			Scopes: []string{scope}, EndpointParams: map[string][]string{"audience": {audience}},
 		},
 	}
 }
 
 func (c *goClient) live() {
-	first := c.step("ask", c.config.Token)
-	second := c.step("refresh", c.refresh(first))
-	c.step("refresh with a used token", c.refresh(first))
-	c.step("refresh with its successor", c.refresh(second))
+	first := c.do("ask", c.config.Token)
+	second := c.do("refresh", c.refresh(first))
+	c.do("refresh with a used token", c.refresh(first))
+	c.do("refresh with its successor", c.refresh(second))
 	c.config.ClientSecret += "x"
-	c.step("ask with a wrong proof", c.config.Token)
+	c.do("ask with a wrong proof", c.config.Token)
 }
 
 func (c *goClient) refresh(token *oauth2.Token) func(context.Context) (*oauth2.Token, error) {
@@ -232,10 +197,10 @@ func (c *goClient) refresh(token *oauth2.Token) func(context.Context) (*oauth2.T
 	}
 }
 
-// step does one, and returns the token or an empty one.
-func (c *goClient) step(name string, ask func(context.Context) (*oauth2.Token, error)) *oauth2.Token {
+// do does a step, and returns the token or an empty one.
+func (c *goClient) do(name string, ask func(context.Context) (*oauth2.Token, error)) *oauth2.Token {
 	c.did[name] = true
-	o := outcome{Method: c.method, Step: name}
+	o := step(c.method, name, outcome{})
 	token, err := ask(c.context)
 	if refusal := (*oauth2.RetrieveError)(nil); errors.As(err, &refusal) {
 		o.Error, o.Status = refusal.ErrorCode, refusal.Response.StatusCode

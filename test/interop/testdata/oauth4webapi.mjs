@@ -6,6 +6,7 @@ const proofs = {
   client_secret_basic: oauth.ClientSecretBasic,
   client_secret_post: oauth.ClientSecretPost,
   private_key_jwt: oauth.PrivateKeyJwt,
+  none: oauth.None,
 }
 
 await tell(async (issuer, client_id, method, secret) => {

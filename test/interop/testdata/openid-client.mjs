@@ -6,6 +6,7 @@ const proofs = {
   client_secret_basic: client.ClientSecretBasic,
   client_secret_post: client.ClientSecretPost,
   private_key_jwt: client.PrivateKeyJwt,
+  none: client.None,
 }
 
 await tell(async (issuer, id, method, proof) => {

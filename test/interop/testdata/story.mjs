@@ -3,8 +3,9 @@
 //   ISSUER                        its configuration document is found from it; NODE_EXTRA_CA_CERTS is the file of its CA
 //   CLIENT_ID, CLIENT_SECRET      a client with a secret
 //   KEY_CLIENT_ID, KEY_FILE       a client with a private key, and the file of that JWK
+//   ACCOUNT_CLIENT_ID             a client that is a ServiceAccount, and may ask for tokens for the other clients
+//   ACCOUNT_TOKEN_FILE            the file of that ServiceAccount's token
 //   AUDIENCE, SCOPE               what to ask for
-//   SUBJECT_TOKEN_FILE            a JWT to exchange; without it the client exchanges an access token of its own
 //
 // Each step prints a line of JSON that tells its outcome without a token or a secret.
 import { readFileSync } from 'node:fs'
@@ -13,8 +14,6 @@ import { webcrypto } from 'node:crypto'
 // Node.js 18 has them, but not here.
 globalThis.crypto ??= webcrypto
 globalThis.CryptoKey ??= webcrypto.CryptoKey
-
-const tokenType = (name) => `urn:ietf:params:oauth:token-type:${name}`
 
 const algorithms = {
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
@@ -52,39 +51,51 @@ async function refusal(thrown) {
   return { error: body.error, error_description: body.error_description, status: response?.status, complaint }
 }
 
-// tell has each of the clients that connect makes live. A client has clientCredentials, exchange, refresh, introspect and revoke.
+// A step prints its outcome, and returns the answer or an empty one.
+const stepOf = (method) => async (step, act) => {
+  const say = (outcome) => console.log(JSON.stringify({ method, step, ...outcome }))
+  try {
+    const answer = await act()
+    say(shown(answer))
+    return answer ?? {}
+  } catch (thrown) {
+    say(await refusal(thrown))
+    return {}
+  }
+}
+
+const tokenType = (name) => `urn:ietf:params:oauth:token-type:${name}`
+
+const subject = (token, type) => ({
+  subject_token: token, subject_token_type: tokenType(type), requested_token_type: tokenType('access_token'),
+})
+
+// tell has the clients that connect makes live, one for each way to prove itself, beside a Pod with nothing but its token. A client
+// has clientCredentials, exchange, refresh, introspect and revoke.
 export async function tell(connect) {
-  const { ISSUER, AUDIENCE, SCOPE, SUBJECT_TOKEN_FILE } = process.env
+  const { ISSUER, ACCOUNT_CLIENT_ID, ACCOUNT_TOKEN_FILE, AUDIENCE, SCOPE } = process.env
   const asked = { audience: AUDIENCE, scope: SCOPE }
+  const pod = await connect(new URL(ISSUER), ACCOUNT_CLIENT_ID, 'none')
+  const podToken = readFileSync(ACCOUNT_TOKEN_FILE, 'utf8')
   for (const [method, { id, right, wrong }] of Object.entries(await proofs())) {
-    const step = async (name, act) => {
-      const say = (outcome) => console.log(JSON.stringify({ method, step: name, ...outcome }))
-      try {
-        const answer = await act()
-        say(shown(answer))
-        return answer ?? {}
-      } catch (thrown) {
-        say(await refusal(thrown))
-        return {}
-      }
-    }
+    const step = stepOf(method)
     const client = await connect(new URL(ISSUER), id, method, right)
     const first = await step('ask', () => client.clientCredentials(asked))
     await step('introspect', () => client.introspect(first.access_token))
     const second = await step('refresh', () => client.refresh(first.refresh_token))
     await step('introspect the new one', () => client.introspect(second.access_token))
-    await step('revoke the new one', () => client.revoke(second.access_token, { token_type_hint: 'access_token' }))
-    await step('introspect the revoked one', () => client.introspect(second.access_token))
+    await step('revoke the new access token', () => client.revoke(second.access_token, { token_type_hint: 'access_token' }))
+    await step('introspect it again', () => client.introspect(second.access_token))
     await step('refresh with a used token', () => client.refresh(first.refresh_token))
     await step('refresh with its successor', () => client.refresh(second.refresh_token))
 
     const third = await step('ask again', () => client.clientCredentials(asked))
     await step('revoke the refresh token', () => client.revoke(third.refresh_token, { token_type_hint: 'refresh_token' }))
     await step('refresh with the revoked token', () => client.refresh(third.refresh_token))
-    const subject = SUBJECT_TOKEN_FILE
-      ? { subject_token: readFileSync(SUBJECT_TOKEN_FILE, 'utf8').trim(), subject_token_type: tokenType('jwt') }
-      : { subject_token: third.access_token, subject_token_type: tokenType('access_token') }
-    await step('exchange', () => client.exchange({ ...subject, ...asked, requested_token_type: tokenType('access_token') }))
+
+    const sent = await step('a Pod asks', () => pod.exchange({ ...subject(podToken, 'jwt'), audience: id, scope: SCOPE }))
+    const acting = await step('act for the Pod', () => client.exchange({ ...subject(sent.access_token, 'access_token'), ...asked }))
+    await step('introspect that', () => client.introspect(acting.access_token))
 
     const impostor = await connect(new URL(ISSUER), id, method, wrong)
     await step('ask with a wrong proof', () => impostor.clientCredentials(asked))
