@@ -56,7 +56,9 @@ func checkClientKey(data []byte) (string, error) {
 	if id == "" {
 		return "", fmt.Errorf("%w: member kid is not a text", ErrKeyID)
 	}
-	if _, given := members[jwk.AlgorithmKey]; !given {
+	// RFC 9864 calls EdDSA with that curve by its own name, and some libraries do already.
+	kty, _ := readString(members[jwk.KeyTypeKey])
+	if alg, given := members[jwk.AlgorithmKey]; !given || kty == "OKP" && string(alg) == `"Ed25519"` {
 		members[jwk.AlgorithmKey] = impliedAlgorithm(members)
 	}
 	read, err := readMembers(members)

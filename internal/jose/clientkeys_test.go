@@ -53,6 +53,8 @@ func TestCheckClientKeySet(t *testing.T) {
 		"an EC key without alg":          {set(clientKey(t, jose.ES384, bare)), ""},
 		"an RSA key without alg":         {set(clientKey(t, jose.RS256, bare)), ""},
 		"an OKP key without alg":         {set(clientKey(t, jose.EdDSA, bare)), ""},
+		"an OKP key for Ed25519":         {set(clientKey(t, jose.EdDSA, map[string]any{"alg": "Ed25519", "kid": "mine"})), ""},
+		"an EC key for Ed25519":          {set(clientKey(t, jose.ES256, map[string]any{"alg": "Ed25519", "kid": "mine"})), "algorithm not permitted"},
 		"a key for PS256":                {set(clientKey(t, jose.PS256, map[string]any{"kid": "mine"})), ""},
 		"further members":                {set(clientKey(t, jose.ES256, map[string]any{"x5t": "a", "kid": "a b"})), ""},
 		"sixteen keys":                   {set(many[:16]...), ""},

@@ -14,7 +14,7 @@ import (
 // Algorithm is a signature algorithm by its name in RFC 7518 section 3.1 or RFC 8037 section 3.1.
 type Algorithm string
 
-// The algorithms of this package. EdDSA means Ed25519. There is no none, and nothing symmetric: neither can be switched on.
+// The algorithms of this package. EdDSA means Ed25519, also where a token or a key calls it that (RFC 9864). There is no none, and nothing symmetric: neither can be switched on.
 const (
 	ES256 Algorithm = "ES256"
 	ES384 Algorithm = "ES384"
@@ -31,6 +31,14 @@ const (
 // Algorithms returns every algorithm of this package.
 func Algorithms() []Algorithm {
 	return []Algorithm{ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512, EdDSA}
+}
+
+// readAlgorithm knows an algorithm by either of its names.
+func readAlgorithm(name string) Algorithm {
+	if name == "Ed25519" { // RFC 9864 section 2.2
+		return EdDSA
+	}
+	return Algorithm(name)
 }
 
 // family is what an algorithm does with a key, "ES", "RS", "PS" or "Ed"; empty for a name that is not known.

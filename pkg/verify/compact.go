@@ -68,7 +68,7 @@ func (t *Token) readHeader(data []byte) error {
 		}
 	}
 	alg, _ := readString(header["alg"])
-	if t.Algorithm = Algorithm(alg); !slices.Contains(Algorithms(), t.Algorithm) {
+	if t.Algorithm = readAlgorithm(alg); !slices.Contains(Algorithms(), t.Algorithm) {
 		return fmt.Errorf("%w: header alg is missing or none of this package", ErrAlgorithm)
 	}
 	if t.KeyID, _ = readString(header["kid"]); t.KeyID == "" {

@@ -35,7 +35,7 @@ func readKey(members map[string]json.RawMessage) (key, bool) {
 	alg, ok := implied, public != nil
 	if given, present := members["alg"]; present {
 		name, _ := readString(given)
-		alg = Algorithm(name)
+		alg = readAlgorithm(name)
 		ok = ok && suits(alg, implied)
 	}
 	return key{id: id, alg: alg, public: public}, ok

@@ -34,6 +34,18 @@ func TestTokensOfEveryAlgorithmAreAcceptedAndSayWhatWasSigned(t *testing.T) {
 	}
 }
 
+func TestEd25519IsAnotherNameOfEdDSA(t *testing.T) {
+	ed, es := signers()[jose.EdDSA], signers()[jose.ES256]
+	named := func(s signer) string { return s.forge(fmt.Sprintf(`{"alg":"Ed25519","kid":%q}`, s.id()), claims()) }
+	got, err := accepting(t, newClock(), ed).Verify(t.Context(), named(ed))
+	if err != nil || got.Algorithm != verify.EdDSA {
+		t.Errorf("got %v, %v (RFC 9864 section 2.2)", got, err)
+	}
+	if _, err := accepting(t, newClock(), es).Verify(t.Context(), named(es)); !errors.Is(err, verify.ErrAlgorithm) {
+		t.Errorf("a token of another key: %v", err)
+	}
+}
+
 func TestSignaturesOfTheRFCs(t *testing.T) {
 	for _, vector := range published().Signatures {
 		t.Run(vector.Source, func(t *testing.T) {

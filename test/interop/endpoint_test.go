@@ -67,7 +67,7 @@ func newEndpoint(t *testing.T) endpoint {
 
 func (d declarer) endpoint() endpoint {
 	d.t.Helper()
-	key, err := jose.GenerateKey(jose.ES256)
+	key, err := jose.GenerateKey(jose.EdDSA)
 	d.must(err)
 	private, err := key.JWK()
 	d.must(err)
