@@ -45,6 +45,16 @@ func TestEachPathGivesItsDocument(t *testing.T) {
 				"response_types_supported": []any{"id_token"}, "subject_types_supported": []any{"public"},
 				"id_token_signing_alg_values_supported": []any{"ES256"},
 			}
+			methods := []any{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+			for name, path := range map[string]string{"token": "token", "introspection": "introspect", "revocation": "revoke"} {
+				want[name+"_endpoint"] = external + "/bank/main/" + path
+				want[name+"_endpoint_auth_methods_supported"] = methods
+				want[name+"_endpoint_auth_signing_alg_values_supported"] = []any{
+					"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
+				}
+			}
+			// Without a token store there is no refresh_token.
+			want["grant_types_supported"] = []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"}
 			if diff := cmp.Diff(want, configurationOf(t, response)); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -33,9 +34,7 @@ func robot(t *testing.T, key jose.PrivateKey) client.Object {
 
 func assertion(changes map[string]any) map[string]any {
 	said := map[string]any{"iss": clientID, "sub": clientID, "aud": issuer, "jti": "one", "scope": nil}
-	for name, value := range changes {
-		said[name] = value
-	}
+	maps.Copy(said, changes)
 	return said
 }
 
@@ -102,13 +101,13 @@ func foreignAssertion(t *testing.T) string {
 func TestAttacksByRequests(t *testing.T) {
 	s := begin(t, cart()...)
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}}.Encode()
-	s.granted(s.do(request("token", form)))
+	s.granted(s.do(s.request("token", form)))
 	var bomb bytes.Buffer
 	packed := gzip.NewWriter(&bomb)
 	_, _ = packed.Write(make([]byte, 10<<20))
 	s.must(packed.Close())
 	with := func(body string, change func(*http.Request)) *http.Request {
-		r := request("token", body)
+		r := s.request("token", body)
 		if change != nil {
 			change(r)
 		}
@@ -121,7 +120,7 @@ func TestAttacksByRequests(t *testing.T) {
 		request *http.Request
 		status  int
 	}{
-		"GET":                           {httptest.NewRequest(http.MethodGet, "/bank/main/token?"+form, nil), 405},
+		"GET":                           {httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/bank/main/token?"+form, nil), 405},
 		"a method that there is not":    {with(form, func(r *http.Request) { r.Method = "BREW" }), 405},
 		"a preflight":                   {with("", func(r *http.Request) { r.Method = http.MethodOptions }), 405},
 		"parameters in the URL":         {with(form, func(r *http.Request) { r.URL.RawQuery = "scope=write" }), 400},
@@ -163,13 +162,13 @@ func TestPathsThatAreNoEndpoint(t *testing.T) {
 		"/bank/main/.well-known/openid-configuration", "/token", "/oauth/token", "/bank/token", "/bank/main/TOKEN", "/healthz", "/ready",
 		"/bank/other/token", "/other/main/token",
 	} {
-		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if got := s.do(r); got.status != http.StatusNotFound {
 			t.Errorf("%s: got %d %s", path, got.status, got.body)
 		}
 	}
-	r := request("token", body)
+	r := s.request("token", body)
 	r.URL.Path = "/bank/main/token"
 	s.granted(s.do(r))
 }

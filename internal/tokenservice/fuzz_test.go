@@ -26,7 +26,7 @@ func FuzzRequests(f *testing.F) {
 			t.Skip("no endpoint")
 		}
 		s := begin(t, append(cart(), pods())...)
-		r := httptest.NewRequest(http.MethodPost, "/bank/main/"+endpoint, strings.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/bank/main/"+endpoint, strings.NewReader(body))
 		r.Header["Content-Type"], r.Header["Authorization"] = []string{kind}, []string{authorization}
 		got := s.do(r)
 		if got.status >= http.StatusInternalServerError {

@@ -130,7 +130,7 @@ func TestWhoProvesNoClientLearnsNothing(t *testing.T) {
 	}
 }
 
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // a name of RFC 7523, no credential
 
 // pods is the client shop.pods of ServiceAccounts.
 func pods() client.Object {

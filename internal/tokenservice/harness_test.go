@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -280,9 +281,8 @@ func (s *service) do(r *http.Request) reply {
 	recorder := httptest.NewRecorder()
 	s.handler.ServeHTTP(recorder, r)
 	result := recorder.Result()
-	defer result.Body.Close()
 	body, err := io.ReadAll(result.Body)
-	s.must(err)
+	s.must(err, result.Body.Close())
 	got := reply{status: result.StatusCode, header: result.Header, body: string(body)}
 	_ = json.Unmarshal(body, &got.said) // Some answers have no body.
 	return got
@@ -292,18 +292,18 @@ func (s *service) do(r *http.Request) reply {
 func (s *service) post(endpoint string, pairs ...string) reply {
 	s.t.Helper()
 	form := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		form.Add(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		form.Add(pair[0], pair[1])
 	}
-	r := request(endpoint, form.Encode())
+	r := s.request(endpoint, form.Encode())
 	if !form.Has("client_id") && !form.Has("client_assertion") && !form.Has("anonymous") {
 		r.SetBasicAuth(clientID, secret)
 	}
 	return s.do(r)
 }
 
-func request(endpoint, body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/bank/main/"+endpoint, strings.NewReader(body))
+func (s *service) request(endpoint, body string) *http.Request {
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/bank/main/"+endpoint, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
 }

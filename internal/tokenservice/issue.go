@@ -34,7 +34,7 @@ type issued struct {
 
 // response is RFC 6749 section 5.1 or, for an exchange, RFC 8693 section 2.2.1.
 func (i *issued) response(kind grant.Type) *op.Response {
-	seconds := uint64(max(0, i.life/time.Second)) //nolint:gosec // It is not negative.
+	seconds := uint64(max(0, i.life/time.Second))
 	if kind == grant.TokenExchange {
 		return op.NewResponse(&oidc.TokenExchangeResponse{
 			AccessToken: i.access.Reveal(), IssuedTokenType: oidc.AccessTokenType, TokenType: oidc.BearerToken,
