@@ -179,6 +179,11 @@ func TestAPIServerRefusesServiceTokens(t *testing.T) {
 			[]func(*v1alpha1.ServiceToken){subject("system:serviceaccount:" + s.bank + ":vault")},
 			`spec.subject: Invalid value: "system:serviceaccount:` + s.bank + `:vault": names no ServiceAccount of namespace ` + s.shop,
 		},
+		"a client_id of another namespace's TokenClient": {
+			open,
+			[]func(*v1alpha1.ServiceToken){claims(`{"client_id":"` + s.bank + `.till"}`)},
+			`spec.claims[client_id]: Forbidden: can be the client_id of a TokenClient, as it is two DNS labels with a dot between, and of another namespace than ` + s.shop,
+		},
 		"a free subject from another namespace": {
 			open,
 			[]func(*v1alpha1.ServiceToken){subject("admin")},

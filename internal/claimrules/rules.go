@@ -11,7 +11,10 @@ import (
 	"github.com/keyturn/keyturn/internal/spec"
 )
 
-const subjectClaim = "sub"
+const (
+	subjectClaim = "sub"
+	clientClaim  = "client_id"
+)
 
 // Rules are compiled. They are immutable and safe for concurrent use; the zero value allows everything.
 type Rules struct {
@@ -53,6 +56,9 @@ func inPlainWords(err error) error {
 
 // SpeakOfSubject says whether a rule reads the claim sub by its name: then the rules decide who may be the subject.
 func (r *Rules) SpeakOfSubject() bool { return r.rules.Reads(claimsVariable, subjectClaim) }
+
+// SpeakOfClient is SpeakOfSubject for the claim client_id: then the rules decide which client a token can be of.
+func (r *Rules) SpeakOfClient() bool { return r.rules.Reads(claimsVariable, clientClaim) }
 
 // Check evaluates every rule on the claims as they will be signed and on the namespace that asks. It returns the
 // [expression.RefusalError] of the first rule that is not true. Rules that cannot be evaluated, for want of a claim, say no.

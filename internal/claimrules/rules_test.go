@@ -216,6 +216,16 @@ func TestSpeakOfSubject(t *testing.T) {
 		if got := rules.SpeakOfSubject(); got != want {
 			t.Errorf("%s: got %v, want %v", expression, got, want)
 		}
+		if rules.SpeakOfClient() {
+			t.Errorf("%s speaks of the client", expression)
+		}
+	}
+}
+
+func TestSpeakOfClient(t *testing.T) {
+	rules, err := claimrules.Compile([]v1alpha1.TokenRule{{Expression: `claims.client_id.startsWith(namespace.name + ".")`}})
+	if err != nil || !rules.SpeakOfClient() || rules.SpeakOfSubject() {
+		t.Errorf("the client: %v, the subject: %v (%v)", rules.SpeakOfClient(), rules.SpeakOfSubject(), err)
 	}
 }
 

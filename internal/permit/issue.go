@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/claimrules"
 	"github.com/keyturn/keyturn/internal/domain/token"
 	"github.com/keyturn/keyturn/internal/spec"
 )
@@ -27,8 +28,13 @@ type Issue struct {
 // value, limit and what to do, and none tells a claim's value. The rules of the key see the claims as they will be signed.
 func (c *Checker) CheckIssue(key *v1alpha1.SigningKey, issue Issue, now time.Time) field.ErrorList {
 	refused := checkDuration(key, field.NewPath("spec", "accessTokenDuration"), issue.Request.Duration)
-	subject := func() field.ErrorList { return checkClientSubject(key, issue) }
-	return append(refused, c.judge(key, issue.Namespace, issue.Request, subject, len(refused) > 0, now)...)
+	identity := func(rules *claimrules.Rules) field.ErrorList {
+		if rules.SpeakOfSubject() {
+			return nil
+		}
+		return checkClientSubject(key, issue)
+	}
+	return append(refused, c.judge(key, issue.Namespace, issue.Request, identity, len(refused) > 0, now)...)
 }
 
 // checkClientSubject is checkSubject for TokenClients, which have no free subject in any namespace.

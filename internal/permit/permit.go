@@ -90,23 +90,29 @@ func (c *Checker) Check(key *v1alpha1.SigningKey, ns spec.Namespace, t *v1alpha1
 		return request, refused
 	}
 	refused = append(refused, checkDuration(key, field.NewPath("spec", "duration"), spec.Duration(t))...)
-	subject := func() field.ErrorList { return checkSubject(key, t) }
-	return request, append(refused, c.judge(key, ns, request, subject, len(refused) > 0, now)...)
+	identity := func(rules *claimrules.Rules) (impersonates field.ErrorList) {
+		if !rules.SpeakOfSubject() {
+			impersonates = checkSubject(key, t)
+		}
+		if !rules.SpeakOfClient() {
+			impersonates = append(impersonates, checkClientID(key, t, request)...)
+		}
+		return impersonates
+	}
+	return request, append(refused, c.judge(key, ns, request, identity, len(refused) > 0, now)...)
 }
 
-// judge says why a key's policy refuses a request. The subject is asked for only where no rule of the key speaks of it, and the
-// rules of what is not refused already.
+// judge says why a key's policy refuses a request. The identity is checked as far as no rule of the key speaks of it, and the rules
+// where nothing is refused already.
 func (c *Checker) judge(key *v1alpha1.SigningKey, ns spec.Namespace, request token.Request,
-	subject func() field.ErrorList, already bool, now time.Time,
+	identity func(*claimrules.Rules) field.ErrorList, already bool, now time.Time,
 ) field.ErrorList {
 	refused := checkNamespace(key, ns)
 	rules, fault := c.rulesOf(key)
 	if fault != nil {
 		return append(refused, fault)
 	}
-	if !rules.SpeakOfSubject() {
-		refused = append(refused, subject()...)
-	}
+	refused = append(refused, identity(rules)...)
 	if refused = append(refused, checkSize(request, now)...); already || len(refused) > 0 {
 		return refused
 	}

@@ -87,6 +87,10 @@ func claims(raw string) func(*v1alpha1.SigningKey, *v1alpha1.ServiceToken) {
 	}
 }
 
+func accessToken(_ *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) {
+	t.Spec.Profile = v1alpha1.ProfileAccessToken
+}
+
 func home(_ *v1alpha1.SigningKey, t *v1alpha1.ServiceToken) { t.Namespace = "bank" }
 
 func TestCheck(t *testing.T) {
@@ -149,6 +153,25 @@ func TestCheck(t *testing.T) {
 		"another namespace's subject that a rule allows":    {changes: []change{subject("system:serviceaccount:bank:vault"), rule(`claims.sub in ["system:serviceaccount:bank:vault"]`)}},
 		"a subject that a rule refuses":                     {[]change{subject("root"), rule(`claims.sub.startsWith("ci-")`)}, []string{`spec: Forbidden: SigningKey bank/main does not sign this: rule 0 refuses it: ask the bank`}},
 		"a free subject with rules that do not speak of it": {[]change{subject("admin"), rule(`claims.level == 3`)}, []string{`must be a ServiceAccount of namespace shop`}},
+
+		"a client_id that is no TokenClient's":                      {changes: []change{claims(`{"client_id":"nightly-reports"}`)}},
+		"a client_id of the own namespace":                          {changes: []change{claims(`{"client_id":"shop.till"}`)}},
+		"a client_id of three parts":                                {changes: []change{claims(`{"client_id":"a.b.c"}`)}},
+		"a client_id that no label can be":                          {changes: []change{claims(`{"client_id":"Bank.till"}`)}},
+		"a client_id that a rule allows":                            {changes: []change{claims(`{"client_id":"bank.till"}`), rule(`claims.client_id == "bank.till"`)}},
+		"a client_id that a rule refuses":                           {[]change{claims(`{"client_id":"bank.till"}`), rule(`claims.client_id.startsWith(namespace.name + ".")`)}, []string{`rule 0 refuses it`}},
+		"a client_id of another namespace, with a rule of subjects": {[]change{claims(`{"client_id":"bank.till"}`), rule(`claims.sub != ""`)}, []string{`spec.claims[client_id]: Forbidden: can be the client_id`}},
+		"a subject of another namespace, with a rule of clients":    {[]change{subject("admin"), rule(`claims.?client_id.orValue("") == ""`)}, []string{`must be a ServiceAccount of namespace shop`}},
+		"a client_id that some verifiers read in spite of its case": {[]change{claims(`{"Client_ID":"bank.till"}`)}, []string{`spec.claims[Client_ID]: Forbidden: can be the client_id`}},
+		"a client_id that is a list":                                {[]change{claims(`{"client_id":["bank.hunter2"]}`)}, []string{`spec.claims[client_id]: Forbidden: must be a text (RFC 8693 section 4.3)`}},
+		"a client_id of another namespace, from the key's own":      {[]change{home, claims(`{"client_id":"shop.hunter2"}`)}, []string{`of another namespace than bank`}},
+		"a subject that is no client_id, as the token has none":     {changes: []change{home, subject("shop.till")}},
+		"a subject that is the client_id of an access token":        {[]change{home, subject("shop.till"), accessToken}, []string{`spec.subject: Invalid value: "shop.till": becomes the client_id of an access token, and can be the client_id`}},
+		"such a subject of an access token with another client_id":  {changes: []change{home, subject("shop.till"), accessToken, claims(`{"client_id":"till"}`)}},
+		"such a subject of an access token of its own namespace":    {changes: []change{home, subject("bank.till"), accessToken}},
+		"a client_id of another namespace": {[]change{claims(`{"client_id":"bank.hunter2"}`)}, []string{
+			`spec.claims[client_id]: Forbidden: can be the client_id of a TokenClient, as it is two DNS labels with a dot between, and of another namespace than shop: set the claim client_id to something else, or let a rule of SigningKey bank/main that names claims.client_id allow it`,
+		}},
 
 		"a rule that says yes":  {changes: []change{rule(`claims.level == 3 && claims.iss == "https://issuer.example" && claims.aud == ["https://api.example", "b"] && claims.exp - claims.iat == 3600`)}},
 		"a rule on the ID":      {changes: []change{rule(`claims.jti.matches("^[0-9a-f-]{36}$")`)}},
