@@ -49,7 +49,7 @@ func TestValuesShowInTheManifests(t *testing.T) {
 		"the Secret with the database's URL is mounted": {
 			values: "tokenStore: {type: postgres, postgres: {secretName: database}}",
 			object: deployment, path: append(pod, "volumes"),
-			want: "[{name: token-store, secret: {secretName: database, items: [{key: url, path: url}]}}]",
+			want: "[{name: token-store, secret: {secretName: database}}]",
 		},
 		"refresh tokens are kept in a file of a volume": {
 			values: "{replicaCount: 1, tokenStore: {type: sqlite}}",
