@@ -1,6 +1,9 @@
 package tokenservice
 
 import (
+	"net/http"
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
@@ -27,4 +30,11 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(requests, duration, refreshTokensReused, refreshTokensMissing)
+	// A rate needs a value before the first failure.
+	for _, endpoint := range []Endpoint{Token, Introspection, Revocation} {
+		duration.WithLabelValues(string(endpoint))
+		for _, status := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+			requests.WithLabelValues(string(endpoint), "", strconv.Itoa(status))
+		}
+	}
 }

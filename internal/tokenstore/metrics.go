@@ -25,6 +25,10 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(operationDuration, rowsSwept)
+	// A rate needs a value before the first failure.
+	for _, operation := range []string{"Create", "Lookup", "Use", "Revoke", "RevokeAll", "Record", "Sweep", "Check"} {
+		operationDuration.WithLabelValues(operation, "Unavailable")
+	}
 	rowsSwept.WithLabelValues("RefreshFamily")
 	rowsSwept.WithLabelValues("Assertion")
 }

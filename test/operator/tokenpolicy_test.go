@@ -83,10 +83,14 @@ func TestATokenPolicySaysWhetherItsKeysAreAtHand(t *testing.T) {
 	})
 	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
 	w.policyIs(policy, v1alpha1.ReasonKeysAtHand)
-	w.patch(policy, func() { policy.Spec.Rules = []v1alpha1.RequestRule{{Expression: "claims.sub"}} })
-	w.policyIs(policy, v1alpha1.ReasonInvalidSpec)
-	w.patch(policy, func() { policy.Spec.Rules = nil })
-	w.policyIs(policy, v1alpha1.ReasonKeysAtHand)
+	twice := newPolicy(ns, "twice", "late")
+	late := newKey(ns, "late")
+	twice.Spec.Issuers = append(twice.Spec.Issuers, v1alpha1.PolicyIssuer{External: &v1alpha1.ExternalIssuer{Issuer: late.Spec.Issuer}})
+	w.apply(twice)
+	w.policyIs(twice, v1alpha1.ReasonSigningKeyNotFound)
+	// Admission could not know that the key, which came later, is of the same issuer.
+	w.ready(ns, []*v1alpha1.SigningKey{late}, nil)
+	w.policyIs(twice, v1alpha1.ReasonInvalidSpec)
 
 	w.op.requests.forget()
 	key := w.key(ns, "shop")
