@@ -87,6 +87,9 @@ func TestAttacksByAssertions(t *testing.T) {
 		s.refused(ask(compact, "client_id", clientID), http.StatusUnauthorized, "invalid_client")
 	}
 	s.granted(ask(forged(t, key, "JWT", start(), assertion(map[string]any{"jti": "another"}))))
+	own := forged(t, key, "JWT", start(), assertion(map[string]any{"jti": "8"}))
+	s.refused(s.post("token", "anonymous", "", "grant_type", exchange, "subject_token", own,
+		"subject_token_type", "urn:ietf:params:oauth:token-type:jwt"), http.StatusUnauthorized, "invalid_client")
 }
 
 func foreignAssertion(t *testing.T) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,13 @@ func TestAPodGetsATokenForThatOfItsServiceAccount(t *testing.T) {
 			"grant_type", exchange, "client_id", "shop.pods", "subject_token", till,
 			"subject_token_type", "urn:ietf:params:oauth:token-type:jwt",
 		},
+		"as the subject_token, and nothing else": {
+			"anonymous", "", "grant_type", exchange, "subject_token", till, "subject_token_type", "urn:ietf:params:oauth:token-type:jwt",
+		},
+		"as the subject_token and the client_assertion": {
+			"grant_type", exchange, "client_assertion", till, "client_assertion_type", jwtBearer,
+			"subject_token", till, "subject_token_type", "urn:ietf:params:oauth:token-type:jwt",
+		},
 		"as the client_assertion": {
 			"grant_type", "client_credentials", "client_id", "shop.pods", "client_assertion", till, "client_assertion_type", jwtBearer,
 		},
@@ -163,11 +171,13 @@ func TestAPodGetsATokenForThatOfItsServiceAccount(t *testing.T) {
 			"system:serviceaccount:shop:tillshop.podscashiertill-1<nil>" {
 			t.Errorf("%s: %v", sentence, claims)
 		}
-		if form[1] == exchange && got.text("issued_token_type") != "urn:ietf:params:oauth:token-type:access_token" {
+		if slices.Contains(form, exchange) && got.text("issued_token_type") != "urn:ietf:params:oauth:token-type:access_token" {
 			t.Error(got.body)
 		}
 	}
 	other := s.account("shop", "cleaner")
+	s.refused(s.post("token", "anonymous", "", "grant_type", exchange, "subject_token", other,
+		"subject_token_type", "urn:ietf:params:oauth:token-type:jwt"), http.StatusUnauthorized, "invalid_client")
 	s.refused(s.post("token", "grant_type", exchange, "client_id", "shop.pods", "subject_token", other,
 		"subject_token_type", "urn:ietf:params:oauth:token-type:jwt"), http.StatusUnauthorized, "invalid_client")
 }

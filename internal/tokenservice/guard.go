@@ -12,6 +12,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/keyturn/keyturn/internal/domain/grant"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/spec"
 )
@@ -69,6 +70,17 @@ func checkParameters(form url.Values) error {
 		return refuse(http.StatusBadRequest, fmt.Sprintf("there are more than %d parameters", maxParameters))
 	}
 	return nil
+}
+
+// nameNobody lets a Pod with nothing but its token exchange it: the library wants either a client_id or an assertion, and the
+// subject_token is what the client is found and proved by.
+func nameNobody(r *http.Request, c *call) {
+	form := r.PostForm
+	nobody := !form.Has("client_id") && !form.Has("client_secret") && !form.Has("client_assertion") && r.Header.Get("Authorization") == ""
+	if c.grantType == string(grant.TokenExchange) && nobody && form.Get("subject_token") != "" {
+		r.Form.Set("client_assertion", form.Get("subject_token"))
+		r.Form.Set("client_assertion_type", oidc.ClientAssertionTypeJWTAssertion)
+	}
 }
 
 func refuse(status int, description string) error {

@@ -91,6 +91,7 @@ func (h *Handler) admit(r *http.Request, c *call) error {
 	if err := guard(r, c); err != nil {
 		return err
 	}
+	nameNobody(r, c)
 	if id := claimedClient(r); id != "" {
 		if wait, ok := h.limits.client(id, c.began); !ok {
 			return c.tooMany(wait)

@@ -34,9 +34,8 @@ func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	attempt := clientauth.Attempt{
 		ClientID: r.Data.ClientID, Secret: clientsecret.NewValue(r.Data.ClientSecret), Assertion: jose.NewCompact(r.Data.ClientAssertion),
 	}
-	subject := r.Data.ClientSecret == "" && r.Data.ClientAssertion == "" && c.grantType == string(grant.TokenExchange)
+	subject := provesBySubject(c, r)
 	if subject {
-		// A ServiceAccount's token proves its client also as the subject_token.
 		attempt.Assertion = jose.NewCompact(r.Form.Get("subject_token"))
 	}
 	c.clientID = r.Data.ClientID
@@ -50,6 +49,13 @@ func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	c.proof, c.bySubject = proof, subject
 	c.clientID = spec.ClientID(proof.Client.Namespace, proof.Client.Name)
 	return proved{id: c.clientID, grants: grantsOf(proof.Client)}, nil
+}
+
+// provesBySubject says whether the subject_token of an exchange is all that a client proves itself by: that of a ServiceAccount is
+// enough, and whoever sends it as the assertion too says nothing else.
+func provesBySubject(c *call, r *op.Request[op.ClientCredentials]) bool {
+	sent := r.Data.ClientAssertion
+	return c.grantType == string(grant.TokenExchange) && r.Data.ClientSecret == "" && (sent == "" || sent == r.Form.Get("subject_token"))
 }
 
 var errNoProof = errors.Join(clientauth.ErrClient, errors.New("the subject_token proves no client that is not a ServiceAccount"))
