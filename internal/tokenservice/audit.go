@@ -3,6 +3,7 @@ package tokenservice
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/keyturn/keyturn/internal/domain/grant"
 )
@@ -30,11 +31,21 @@ func (h *Handler) report(c *call, a *answer) {
 	add("keyID", c.keyID)
 	add("error", c.failure)
 	if c.reason != nil {
-		facts = append(facts, "reason", c.reason.Error())
+		facts = append(facts, "reason", short(c.reason.Error()))
 	}
 	decision := "granted"
 	if a.status >= http.StatusBadRequest {
 		decision = "refused"
 	}
 	h.Log.Info(decision, facts...)
+}
+
+// longestReason bounds a line, of which some quote a token that nobody has signed.
+const longestReason = 512
+
+func short(text string) string {
+	if len(text) <= longestReason {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestReason], "") + "..."
 }

@@ -162,10 +162,14 @@ func (a *answer) readFailure() {
 	}
 	var said struct {
 		Error       string `json:"error"`
-		Description string `json:"error_description"`
+		Description string `json:"error_description,omitempty"`
 	}
 	if json.Unmarshal(a.body, &said) != nil {
 		return
+	}
+	said.Description = lawful(said.Description) // The library puts names into quotes.
+	if body, err := json.Marshal(said); err == nil {
+		a.body = body
 	}
 	a.call.failure = said.Error
 	if a.call.reason == nil {

@@ -47,8 +47,29 @@ func guard(r *http.Request, c *call) error {
 		}
 		return refuse(http.StatusBadRequest, "the body cannot be read as application/x-www-form-urlencoded")
 	}
-	c.grantType = r.PostForm.Get("grant_type")
-	return checkParameters(r.PostForm)
+	if err := checkParameters(r.PostForm); err != nil {
+		return err
+	}
+	return checkNames(r, c)
+}
+
+// checkNames refuses what the library would quote in its answer, and the audit with it: anybody could write long lines there, and
+// who mistakes a parameter a secret.
+func checkNames(r *http.Request, c *call) error {
+	if kind := r.PostForm.Get("client_assertion_type"); kind != "" && kind != oidc.ClientAssertionTypeJWTAssertion {
+		return refuse(http.StatusBadRequest, "client_assertion_type must be "+oidc.ClientAssertionTypeJWTAssertion)
+	}
+	if c.endpoint != Token {
+		r.Form.Del("grant_type") // It means nothing there.
+		return nil
+	}
+	kind := r.PostForm.Get("grant_type")
+	if kind != "" && grantTypeOf(grant.Type(kind)) == "" {
+		return oidc.ErrUnsupportedGrantType().WithDescription(
+			"grant_type must be %s, %s or %s", grant.ClientCredentials, grant.RefreshToken, grant.TokenExchange)
+	}
+	c.grantType = kind
+	return nil
 }
 
 // checkParameters is RFC 6749 section 3.2: parameters must not be there twice. Those that may be are of RFC 8693 section 2.1 and RFC

@@ -92,8 +92,9 @@ func (h *Handler) admit(r *http.Request, c *call) error {
 		return err
 	}
 	nameNobody(r, c)
-	if id := claimedClient(r); id != "" {
-		if wait, ok := h.limits.client(id, c.began); !ok {
+	c.clientID = claimedClient(r)
+	if c.clientID != "" {
+		if wait, ok := h.limits.client(c.clientID, c.began); !ok {
 			return c.tooMany(wait)
 		}
 	}

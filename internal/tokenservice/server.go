@@ -38,7 +38,6 @@ func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	if subject {
 		attempt.Assertion = jose.NewCompact(r.Form.Get("subject_token"))
 	}
-	c.clientID = r.Data.ClientID
 	proof, err := s.Clients.Authenticate(ctx, c.signingKey, attempt)
 	if err == nil && subject && proof.Method != clientauth.ServiceAccount {
 		err = errNoProof
