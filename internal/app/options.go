@@ -135,9 +135,9 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.TokenStoreFile, "token-store-file", o.TokenStoreFile,
 		"file with that URL, for one that has a password, which others could see in --token-store")
 	flags.Float64Var(&o.TokenLimits.PerAddress, "token-endpoint-address-qps", o.TokenLimits.PerAddress,
-		"requests per second to token endpoints from one address, of which a proxy has one for all its clients; 0 for any number")
+		"requests per second to token endpoints from one address, or IPv6 network of 64 bits; a proxy has one for all its clients; 0 for any number")
 	flags.Float64Var(&o.TokenLimits.PerClient, "token-endpoint-client-qps", o.TokenLimits.PerClient,
-		"requests per second to token endpoints that name one client; 0 for any number")
+		"requests per second to token endpoints of one client that has proved itself; 0 for any number")
 	flags.StringVar(&o.ExtAuthzAddress, "ext-authz-bind-address", o.ExtAuthzAddress,
 		"address of Envoy's external authorization (ext_authz, gRPC), with the certificate of --https-bind-address, 0 for none")
 	flags.IntVar(&o.GateCacheSize, "gate-cache-size", o.GateCacheSize,

@@ -1,6 +1,7 @@
 package tokenservice
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -10,9 +11,10 @@ import (
 
 // Limits bound how often anybody asks. A rate of 0 is none.
 type Limits struct {
-	// PerAddress is how many requests per second one address may send; behind a proxy all clients have its address.
+	// PerAddress is how many requests per second one address may send, of IPv6 one network of 64 bits, which is what one host has;
+	// behind a proxy all clients have its address.
 	PerAddress float64
-	// PerClient is how many requests per second may name one client.
+	// PerClient is how many requests per second one client may send, once it is proved: nobody else can use them up.
 	PerClient float64
 }
 
@@ -27,29 +29,42 @@ const (
 
 // limits know how often addresses and clients have asked.
 type limits struct {
-	mu                sync.Mutex
-	perAddress        float64
-	perClient         float64
-	addresses, claims *lru.Cache
+	mu                 sync.Mutex
+	perAddress         float64
+	perClient          float64
+	addresses, clients *lru.Cache
 }
 
 func newLimits(l Limits) *limits {
-	return &limits{perAddress: l.PerAddress, perClient: l.PerClient, addresses: lru.New(remembered), claims: lru.New(remembered)}
+	return &limits{perAddress: l.PerAddress, perClient: l.PerClient, addresses: lru.New(remembered), clients: lru.New(remembered)}
 }
 
 // address says whether an address may ask now, or how long it must wait.
 func (l *limits) address(of string, now time.Time) (time.Duration, bool) {
-	return take(l.bucket(l.addresses, of, l.perAddress), 1, now)
+	return take(l.bucket(l.addresses, network(of), l.perAddress), 1, now)
 }
 
-// client says whether somebody may ask now who says that he is that client.
+// network is what counts as one address.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	bits := 64
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		bits = 32
+	}
+	return netip.PrefixFrom(ip, bits).Masked().String()
+}
+
+// client says whether a client may ask now.
 func (l *limits) client(id string, now time.Time) (time.Duration, bool) {
-	return take(l.bucket(l.claims, id, l.perClient), 1, now)
+	return take(l.bucket(l.clients, id, l.perClient), 1, now)
 }
 
 // failed counts a request that proved no client.
 func (l *limits) failed(of string, now time.Time) {
-	if bucket := l.bucket(l.addresses, of, l.perAddress); bucket != nil {
+	if bucket := l.bucket(l.addresses, network(of), l.perAddress); bucket != nil {
 		bucket.ReserveN(now, failureCost-1)
 	}
 }

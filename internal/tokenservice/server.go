@@ -17,7 +17,10 @@ import (
 )
 
 // service is what the endpoints share.
-type service struct{ Options }
+type service struct {
+	Options
+	limits *limits
+}
 
 // server is what the library calls once it has read a request. What it does not implement does not exist.
 type server struct {
@@ -47,6 +50,9 @@ func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	}
 	c.proof, c.bySubject = proof, subject
 	c.clientID = spec.ClientID(proof.Client.Namespace, proof.Client.Name)
+	if wait, ok := s.limits.client(c.clientID, c.began); !ok {
+		return nil, c.tooMany(wait)
+	}
 	return proved{id: c.clientID, grants: grantsOf(proof.Client)}, nil
 }
 

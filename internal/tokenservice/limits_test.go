@@ -1,0 +1,58 @@
+package tokenservice_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/keyturn/keyturn/internal/tokenservice"
+)
+
+// from sends a request of shop.cart from an address.
+func (s *service) from(address, secret string) reply {
+	s.t.Helper()
+	r := s.request("token", "grant_type=client_credentials&client_id="+clientID+"&client_secret="+secret)
+	r.RemoteAddr = address
+	return s.do(r)
+}
+
+func TestNobodyUsesUpWhatAnotherMayAsk(t *testing.T) {
+	s := begin(t, cart()...)
+	s.options.Limits = tokenservice.Limits{PerAddress: 100, PerClient: 5}
+	s.serve()
+	for range 30 {
+		s.refused(s.from("203.0.113.9:1", "wrong"), http.StatusUnauthorized, "invalid_client")
+	}
+	for range 20 {
+		s.granted(s.from("192.0.2.1:1", secret))
+	}
+	s.refused(s.from("192.0.2.1:1", secret), http.StatusTooManyRequests, "temporarily_unavailable")
+}
+
+func TestAHostHasOneShareWhateverItCallsItself(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		address func(i int) string
+		judged  int
+	}{
+		"one IPv4 address":                 {func(int) string { return "203.0.113.9:1" }, 2},
+		"ports of one address":             {func(i int) string { return fmt.Sprintf("203.0.113.9:%d", i) }, 2},
+		"one IPv4 address, as IPv6 has it": {func(i int) string { return [...]string{"[::ffff:203.0.113.9]:1", "203.0.113.9:1"}[i%2] }, 2},
+		"addresses of one IPv6 network":    {func(i int) string { return fmt.Sprintf("[2001:db8::%x]:1", i) }, 2},
+		"zones of one address":             {func(i int) string { return fmt.Sprintf("[fe80::1%%eth%d]:1", i) }, 2},
+		"IPv4 addresses":                   {func(i int) string { return fmt.Sprintf("203.0.113.%d:1", i) }, 20},
+		"IPv6 networks":                    {func(i int) string { return fmt.Sprintf("[2001:db8:0:%x::1]:1", i) }, 20},
+	} {
+		s := begin(t, cart()...)
+		s.options.Limits = tokenservice.Limits{PerAddress: 5}
+		s.serve()
+		judged := 0
+		for i := range 20 {
+			if s.from(c.address(i), "wrong").status == http.StatusUnauthorized {
+				judged++
+			}
+		}
+		if judged != c.judged {
+			t.Errorf("%s: %d of 20 wrong secrets were judged, want %d", sentence, judged, c.judged)
+		}
+	}
+}
