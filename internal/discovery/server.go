@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// The limits of the server. A request has no body and a short answer, so whatever takes longer is not a verifier.
+// The limits of the server. A request has a short body or none, and a short answer, so whatever takes longer is no client.
 const (
 	headerTimeout   = 5 * time.Second
 	exchangeTimeout = 10 * time.Second
@@ -32,7 +32,8 @@ const (
 	// mostStreams is how many requests an HTTP/2 connection may carry at once. Each can take 36 KiB, for as long as
 	// exchangeTimeout if its client does not read the answer, and takes a millisecond otherwise.
 	mostStreams = 4
-	// bodyWindow is how much of a request's body is taken in: it has none.
+	// bodyWindow is how much of a request's body is taken in before a handler reads it. Only the token endpoints do, and they bound what
+	// all bodies have together.
 	bodyWindow = 1 << 10
 )
 

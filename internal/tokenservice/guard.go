@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
@@ -25,6 +26,19 @@ const (
 
 // guard reads the parameters of a request and refuses what no client sends, before anybody reads it in another way.
 func guard(r *http.Request, c *call) error {
+	if err := checkHeader(r, c); err != nil {
+		return err
+	}
+	if err := parse(r, c); err != nil {
+		return err
+	}
+	if err := checkParameters(r.PostForm); err != nil {
+		return err
+	}
+	return checkNames(r, c)
+}
+
+func checkHeader(r *http.Request, c *call) error {
 	if r.Method != http.MethodPost {
 		c.allow = http.MethodPost
 		return refuse(http.StatusMethodNotAllowed, "send the request by POST")
@@ -40,17 +54,22 @@ func guard(r *http.Request, c *call) error {
 	case len(r.Header.Values("Authorization")) > 1:
 		return refuse(http.StatusBadRequest, "send one Authorization header")
 	}
+	return nil
+}
+
+func parse(r *http.Request, c *call) error {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxBodyBytes)
-	if err := r.ParseForm(); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body must have at most %d bytes", maxBodyBytes))
-		}
-		return refuse(http.StatusBadRequest, "the body cannot be read as application/x-www-form-urlencoded")
+	err := r.ParseForm()
+	if err == nil {
+		return nil
 	}
-	if err := checkParameters(r.PostForm); err != nil {
-		return err
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body must have at most %d bytes", maxBodyBytes))
 	}
-	return checkNames(r, c)
+	if errors.Is(err, errCrowded) {
+		return c.unavailable(time.Second, err)
+	}
+	return refuse(http.StatusBadRequest, "the body cannot be read as application/x-www-form-urlencoded")
 }
 
 // checkNames refuses what the library would quote in its answer, and the audit with it: anybody could write long lines there, and

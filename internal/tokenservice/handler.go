@@ -29,6 +29,7 @@ const (
 type Handler struct {
 	*service
 	prefix   string
+	bodies   bodies
 	protocol http.Handler
 	next     http.Handler
 }
@@ -65,6 +66,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) answer(r *http.Request, c *call) *answer {
 	a := &answer{header: http.Header{}, call: c}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	defer h.bodies.count(r)()
 	if err := h.admit(r, c); err != nil {
 		op.WriteError(a, r, err, nil)
 		return a

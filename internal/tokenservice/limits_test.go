@@ -1,8 +1,13 @@
 package tokenservice_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/keyturn/keyturn/internal/tokenservice"
@@ -54,5 +59,40 @@ func TestAHostHasOneShareWhateverItCallsItself(t *testing.T) {
 		if judged != c.judged {
 			t.Errorf("%s: %d of 20 wrong secrets were judged, want %d", sentence, judged, c.judged)
 		}
+	}
+}
+
+func TestLargeBodiesTogetherAreRefusedBeforeMemoryIs(t *testing.T) {
+	s := begin(t, cart()...)
+	const many, each = 700, 60 << 10
+	for range 2 { // A second time, because the first must leave nothing behind.
+		var running sync.WaitGroup
+		var refused atomic.Int32
+		writers := make([]*io.PipeWriter, many)
+		for i := range writers {
+			var body *io.PipeReader
+			body, writers[i] = io.Pipe()
+			r := s.request("token", "")
+			r.Body = body
+			running.Go(func() {
+				recorder := httptest.NewRecorder()
+				s.handler.ServeHTTP(recorder, r)
+				if recorder.Code == http.StatusServiceUnavailable && recorder.Header().Get("Retry-After") == "1" {
+					refused.Add(1)
+				}
+				_ = body.Close()
+			})
+		}
+		for _, w := range writers {
+			_, _ = w.Write(bytes.Repeat([]byte("a"), each)) // It fails for those that are refused.
+		}
+		for _, w := range writers {
+			_ = w.Close()
+		}
+		running.Wait()
+		if n := int(refused.Load()); n < 1 || n > many/2 {
+			t.Errorf("%d of %d were refused", n, many)
+		}
+		s.granted(s.from("192.0.2.1:1", secret))
 	}
 }
