@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -72,19 +71,11 @@ func theCertificateIsReplacedWithoutAFailedCall(t *testing.T, c *cluster) {
 		admitted, fetched.OK)
 }
 
-// callJWKS has somebody who trusts the published CA, and nobody else, fetch a JWKS by a new connection each time until the test
-// ends.
+// callJWKS has somebody fetch a JWKS by a new connection each time until the test ends.
 func (c *cluster) callJWKS(t *testing.T) *party.Caller {
 	t.Helper()
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(get(t, c, operatorNamespace, authority, &corev1.ConfigMap{}).Data["ca.crt"])) {
-		t.Fatal("the published CA is no certificate")
-	}
-	address := get(t, c, operatorNamespace, "keyturn", &corev1.Service{}).Spec.ClusterIP
-	client := &http.Client{Timeout: requestTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "keyturn." + operatorNamespace + ".svc", MinVersion: tls.VersionTLS12},
-	}}
-	caller := &party.Caller{URL: "https://" + address + "/" + samplesNamespace + "/orders/jwks.json", Clients: []*http.Client{client}}
+	url := externalURL + "/" + samplesNamespace + "/orders/jwks.json"
+	caller := &party.Caller{URL: url, Clients: []*http.Client{c.client(t)}}
 	c.repeat(t, caller.Call)
 	return caller
 }

@@ -38,13 +38,14 @@ func inACluster(t *testing.T, c *cluster) {
 
 	t.Run("in quiet times", func(t *testing.T) {
 		for name, show := range map[string]func(*testing.T, *cluster){
-			"mounted tokens verify through rotations": func(t *testing.T, _ *cluster) { mountedTokensVerifyThroughRotations(t, p) },
-			"unlawful objects are refused":            unlawfulObjectsAreRefused,
-			"revoked keys verify nowhere":             revokedKeysVerifyNowhere,
-			"copies of a JWKS follow their selector":  copiesFollowTheirSelector,
-			"Pod Security is restricted":              podSecurityIsRestricted,
-			"metrics are in order":                    metricsAreInOrder,
-			"recipes work as printed":                 recipesWorkAsPrinted,
+			"mounted tokens verify through rotations":        func(t *testing.T, _ *cluster) { mountedTokensVerifyThroughRotations(t, p) },
+			"unlawful objects are refused":                   unlawfulObjectsAreRefused,
+			"revoked keys verify nowhere":                    revokedKeysVerifyNowhere,
+			"a Pod asks with nothing but its ServiceAccount": podsAskWithNothingButTheirServiceAccount,
+			"copies of a JWKS follow their selector":         copiesFollowTheirSelector,
+			"Pod Security is restricted":                     podSecurityIsRestricted,
+			"metrics are in order":                           metricsAreInOrder,
+			"recipes work as printed":                        recipesWorkAsPrinted,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -75,6 +76,7 @@ func installedByKubectl(t *testing.T, c *cluster) {
 	c.isEmpty(t)
 	defer c.removeAll(t, byKubectl)
 	c.installByGuide(t, withKustomize)
+	c.nameURL(t)
 	samplesBecomeReady(t, c)
 	c.nothingIsWrittenAnew(t, "applied again as one file, and restarted", func() { c.installByGuide(t, withKubectl) }, func() {
 		c.rollOut(t, "set", "env", withoutStreams)

@@ -30,23 +30,36 @@ const (
 	operatorTimeout = "--timeout=2m"
 )
 
-// installByHelm installs or upgrades the chart, for all namespaces or those that are named, and waits as Helm does until all of
-// it is ready.
+// installByHelm installs or upgrades the chart, for all namespaces or those that are named.
 func (c *cluster) installByHelm(t *testing.T, named ...string) {
 	t.Helper()
+	c.installChart(t, nil, named...)
+}
+
+// installChart installs or upgrades the chart with values of its own, and waits as Helm does until all of it is ready.
+func (c *cluster) installChart(t *testing.T, values []string, named ...string) {
+	t.Helper()
 	started := c.clock.Now()
-	labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	must(t, client.IgnoreAlreadyExists(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace, Labels: labels}})))
+	c.newOperatorNamespace(t)
 	arguments := []string{
 		"upgrade", "--install", operatorName, "charts/keyturn", "--namespace=" + operatorNamespace,
 		"--values=test/e2e/testdata/values.yaml", "--wait", operatorTimeout,
 	}
 	if len(named) > 0 {
-		arguments = append(arguments, "--set=watchNamespaces={"+strings.Join(named, ",")+"}")
+		values = append(values, "watchNamespaces={"+strings.Join(named, ",")+"}")
+	}
+	for _, value := range values {
+		arguments = append(arguments, "--set="+value)
 	}
 	c.run(t, "helm", arguments...)
 	c.installed(t, named...)
 	c.report.saw(t, "Helm", "installed or upgraded, and Ready after %.0f s", c.clock.Since(started).Seconds())
+}
+
+func (c *cluster) newOperatorNamespace(t *testing.T) {
+	t.Helper()
+	labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	must(t, client.IgnoreAlreadyExists(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace, Labels: labels}})))
 }
 
 // installByGuide runs the commands below a heading of docs/install.md.
@@ -57,6 +70,12 @@ func (c *cluster) installByGuide(t *testing.T, heading string) {
 	c.kubectl(t, "rollout", "status", "deployment/"+operatorName, "--namespace="+operatorNamespace, operatorTimeout)
 	c.installed(t)
 	c.report.saw(t, strings.TrimPrefix(heading, "### With "), "installed or applied again, and Ready after %.0f s", c.clock.Since(started).Seconds())
+}
+
+// nameURL tells the operator that was installed by the guide where verifiers reach it, by a patch as the guide has one.
+func (c *cluster) nameURL(t *testing.T) {
+	t.Helper()
+	c.rollOut(t, "patch", "--type=json", `--patch=[{"op":"add","path":"/spec/template/spec/containers/0/args","value":["--external-url=`+externalURL+`"]}]`)
 }
 
 // installed notes an install that has become ready.

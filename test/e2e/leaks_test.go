@@ -14,12 +14,13 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-// noSecretIsTold looks for private keys and tokens in all that anybody may read, as it is now.
+// noSecretIsTold looks for private keys, tokens and client secrets in all that anybody may read, as it is now.
 func (c *cluster) noSecretIsTold(t *testing.T) {
 	t.Helper()
 	texts := map[string]string{}
 	for name, list := range map[string]client.ObjectList{
 		"SigningKeys": &v1alpha1.SigningKeyList{}, "ServiceTokens": &v1alpha1.ServiceTokenList{},
+		"TokenClients": &v1alpha1.TokenClientList{}, "TokenRevocations": &v1alpha1.TokenRevocationList{}, "TokenPolicies": &v1alpha1.TokenPolicyList{},
 		"ConfigMaps": &corev1.ConfigMapList{}, "events": &eventsv1.EventList{},
 	} {
 		must(t, c.List(t.Context(), list))
@@ -54,7 +55,8 @@ func (c *cluster) metrics(t *testing.T, pod *corev1.Pod) string {
 	return string(text)
 }
 
-// Neither a log nor anything else that may be read by somebody who may not read Secrets tells a private key or a token.
+// Neither a log nor anything else that may be read by somebody who may not read Secrets tells a private key, a token or a
+// client secret.
 func nothingLeaks(t *testing.T, c *cluster, kept *logs) {
 	texts := kept.texts(t)
 	size := 0
@@ -65,7 +67,7 @@ func nothingLeaks(t *testing.T, c *cluster, kept *logs) {
 		t.Fatal("the operator has logged nothing")
 	}
 	c.search(t, texts)
-	c.report.saw(t, "secrets", "%d tokens and parts of private keys looked for in %d KiB of logs of %d containers, objects and metrics: 0 found",
+	c.report.saw(t, "secrets", "%d tokens, client secrets and parts of private keys looked for in %d KiB of logs of %d containers, objects and metrics: 0 found",
 		c.secrets.Known(), c.searched>>10, len(texts))
 }
 
@@ -80,7 +82,7 @@ func (c *cluster) mustFindWhatIsThere(t *testing.T) {
 			text.Write(content)
 		}
 	}
-	if found := c.secrets.Find(text.String()); len(found) < 5 {
+	if found := c.secrets.Find(text.String()); len(found) < 6 {
 		t.Errorf("in the Secrets themselves only %q is found: the search is blind", found)
 	}
 }

@@ -93,6 +93,12 @@ func ready(object client.Object) error {
 		conditions = object.Status.Conditions
 	case *v1alpha1.ServiceToken:
 		conditions = object.Status.Conditions
+	case *v1alpha1.TokenClient:
+		conditions = object.Status.Conditions
+	case *v1alpha1.TokenRevocation:
+		conditions = object.Status.Conditions
+	case *v1alpha1.TokenPolicy:
+		conditions = object.Status.Conditions
 	}
 	condition := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {

@@ -47,7 +47,7 @@ func (c *cluster) note(recorded *history.History, object any) error {
 	return nil
 }
 
-// learnSecrets notes every private key and every token that Keyturn stores from now on, in any namespace, so that they can
+// learnSecrets notes every private key, every token and every client secret that Keyturn stores from now on, in any namespace, so that they can
 // be looked for.
 func (c *cluster) learnSecrets(t *testing.T) {
 	t.Helper()
@@ -61,6 +61,8 @@ func (c *cluster) learnSecrets(t *testing.T) {
 		c.secrets.Token(string(secret.Data[v1alpha1.SecretKeyToken]))
 		for name, content := range secret.Data {
 			switch name {
+			case v1alpha1.SecretKeyClientSecret, v1alpha1.SecretKeyPreviousClientSecret:
+				c.secrets.ClientSecret(string(content))
 			case "ring.json", "signing-key.jwk":
 				if err := c.secrets.PrivateKeys(content); err != nil {
 					t.Errorf("read Secret %s/%s: %v", secret.Namespace, secret.Name, err)

@@ -19,13 +19,15 @@ import (
 const externalURL = "https://keyturn." + operatorNamespace + ".svc"
 
 // parties are a key that rotates within seconds, pods that mount its tokens and present them each second, and a pod that
-// verifies them, by a JWKS that it mounts and by one that it finds through the issuer's URL.
+// verifies them, by a JWKS that it mounts and by one that it finds through the issuer's URL. Another pod mounts no token of
+// Keyturn's: it asks for one each second, and presents that to the gate.
 type parties struct {
 	c          *cluster
 	key        *v1alpha1.SigningKey
 	tokens     []*v1alpha1.ServiceToken
 	presenters []*corev1.Pod
 	verifier   *corev1.Pod
+	asker      *corev1.Pod
 	history    *history.History
 	stop       func() // ends the history
 }
@@ -58,7 +60,9 @@ func (c *cluster) newParties(t *testing.T, namespace string) *parties {
 		p.presenters = append(p.presenters, pod)
 		c.create(t, pod)
 	}
-	c.awaitPods(t, p.presenters...)
+	p.asker = c.newAsking(t, namespace).newPod(asks, "-every=1s")
+	c.create(t, p.asker)
+	c.awaitPods(t, append(p.presenters, p.asker)...)
 	return p
 }
 
@@ -72,6 +76,9 @@ func (c *cluster) copyAuthority(t *testing.T, namespace string) {
 // figures are what the parties have seen.
 type figures struct {
 	rotations, presented, refused, verified, fetches, failedFetches int
+	// Of the one who asks: tokens that it got and was not given, and how often it had to wait; how often it was let in and was not,
+	// and how often it had to try again.
+	granted, denied, putOff, letIn, keptOut, again int
 	// tokens and keys are the most that one presenter has seen different ones of.
 	tokens, keys int
 	reasons      []string
@@ -93,6 +100,14 @@ func (p *parties) figures(t *testing.T) figures {
 		f.failedFetches += seen.Fetched.Failures()
 		f.reasons = append(f.reasons, reasons(habit, seen.Fetched)...)
 	}
+	asker := counts[party.Asked](t, p.c, p.asker)
+	f.granted, f.denied, f.putOff = asker.Asked.OK, asker.Asked.Failures(), asker.PutOff.Failures()
+	f.letIn, f.keptOut, f.again = asker.Presented.OK, asker.Presented.Failures(), asker.Again.Failures()
+	for what, tally := range map[string]party.Tally{
+		"asking": asker.Asked, "asking, put off": asker.PutOff, "at the gate": asker.Presented, "at the gate, tried again": asker.Again,
+	} {
+		f.reasons = append(f.reasons, reasons(what, tally)...)
+	}
 	return f
 }
 
@@ -113,6 +128,12 @@ func (f figures) since(before figures) figures {
 	f.verified -= before.verified
 	f.fetches -= before.fetches
 	f.failedFetches -= before.failedFetches
+	f.granted -= before.granted
+	f.denied -= before.denied
+	f.putOff -= before.putOff
+	f.letIn -= before.letIn
+	f.keptOut -= before.keptOut
+	f.again -= before.again
 	return f
 }
 
@@ -120,6 +141,10 @@ func (f figures) String() string {
 	text := fmt.Sprintf("%d rotations, %d times presented, %d verifications, %d failures", f.rotations, f.presented, f.verified, f.refused)
 	if f.failedFetches > 0 {
 		text += fmt.Sprintf("; %d of %d times a JWKS was asked for in vain", f.failedFetches, f.fetches+f.failedFetches)
+	}
+	text += fmt.Sprintf("; asked for %d tokens and let in by the gate %d times, %d failures", f.granted, f.letIn, f.denied+f.keptOut)
+	if f.putOff+f.again > 0 {
+		text += fmt.Sprintf(" (%d times told to ask later or not answered, %d times tried at the gate again)", f.putOff, f.again)
 	}
 	return text
 }
@@ -135,6 +160,13 @@ func (p *parties) during(t *testing.T, show func()) figures {
 	if f.refused > 0 {
 		t.Errorf("%d of %d presentations failed:\n%s", f.refused, f.presented, strings.Join(after.reasons, "\n"))
 	}
+	if f.denied+f.keptOut > 0 {
+		t.Errorf("%d of %d tokens were not granted, and %d of %d times the gate kept one out:\n%s", f.denied, f.denied+f.granted,
+			f.keptOut, f.keptOut+f.letIn, strings.Join(after.reasons, "\n"))
+	}
+	if f.granted == 0 || f.letIn == 0 {
+		t.Errorf("%d tokens were granted, and the gate let %d in, want some of each:\n%s", f.granted, f.letIn, strings.Join(after.reasons, "\n"))
+	}
 	if f.presented == 0 || f.verified == 0 {
 		t.Errorf("%d times presented and %d verifications, want some of each", f.presented, f.verified)
 	}
@@ -145,7 +177,7 @@ func (p *parties) during(t *testing.T, show func()) figures {
 		}
 		return nil
 	})
-	for _, pod := range append(p.presenters, p.verifier) {
+	for _, pod := range append(p.presenters, p.verifier, p.asker) {
 		if restarts := p.c.restarts(t, pod); restarts != 0 {
 			t.Errorf("pod %s was started again %d times", pod.Name, restarts)
 		}

@@ -2,9 +2,12 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,10 +23,22 @@ const (
 // The commands of the README, as printed there.
 func samplesBecomeReady(t *testing.T, c *cluster) {
 	c.applySamples(t)
-	var keys v1alpha1.SigningKeyList
-	var tokens v1alpha1.ServiceTokenList
-	must(t, c.List(t.Context(), &keys), c.List(t.Context(), &tokens))
-	c.report.saw(t, "samples", "%d SigningKeys and %d ServiceTokens are Ready", len(keys.Items), len(tokens.Items))
+	var ready []string
+	for _, kind := range kinds() {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+		must(t, c.List(t.Context(), list))
+		if len(list.Items) == 0 {
+			t.Errorf("the samples have no %s", kind)
+		}
+		ready = append(ready, fmt.Sprintf("%d %ss", len(list.Items), kind))
+	}
+	c.report.saw(t, "samples", "Ready are: %s", strings.Join(ready, ", "))
+}
+
+// kinds are those of Keyturn's API.
+func kinds() []string {
+	return []string{"SigningKey", "ServiceToken", "TokenClient", "TokenRevocation", "TokenPolicy"}
 }
 
 func (c *cluster) applySamples(t *testing.T) {
@@ -31,7 +46,7 @@ func (c *cluster) applySamples(t *testing.T) {
 	c.made(samplesNamespace, partnerNamespace)
 	c.kubectl(t, "apply", "--filename=config/samples")
 	for _, namespace := range []string{samplesNamespace, partnerNamespace} {
-		c.kubectl(t, "wait", "--for=condition=Ready", "signingkeys,servicetokens", "--all", "--namespace="+namespace, "--timeout=60s")
+		c.kubectl(t, "wait", "--for=condition=Ready", "keyturn", "--all", "--namespace="+namespace, "--timeout=60s")
 	}
 }
 

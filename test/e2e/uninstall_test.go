@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/test/e2e/party"
 )
 
@@ -51,12 +52,22 @@ func mountedTokensOutliveTheOperator(t *testing.T, c *cluster) {
 // mustNotDeleteTheKinds fails if a CustomResourceDefinition can be deleted by accident, and with it every object of its kind.
 func (c *cluster) mustNotDeleteTheKinds(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"signingkeys.keyturn.dev", "servicetokens.keyturn.dev"} {
-		definition := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		definition.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
-		if err := refusedFor(c.Delete(t.Context(), definition, client.DryRunAll), "keyturn.dev/force-delete"); err != nil {
-			t.Errorf("delete %s: %v", name, err)
+	var definitions metav1.PartialObjectMetadataList
+	definitions.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+	must(t, c.List(t.Context(), &definitions))
+	seen := 0
+	for i := range definitions.Items {
+		definition := &definitions.Items[i]
+		if !strings.HasSuffix(definition.Name, "."+v1alpha1.GroupVersion.Group) {
+			continue
 		}
+		seen++
+		if err := refusedFor(c.Delete(t.Context(), definition, client.DryRunAll), "keyturn.dev/force-delete"); err != nil {
+			t.Errorf("delete %s: %v", definition.Name, err)
+		}
+	}
+	if want := len(kinds()); seen != want {
+		t.Errorf("there are %d CustomResourceDefinitions of Keyturn's, want %d", seen, want)
 	}
 }
 

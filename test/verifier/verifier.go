@@ -56,6 +56,19 @@ func Read(compact string) (keyID string, claims jwt.Claims, err error) {
 	return parsed.Headers[0].KeyID, claims, nil
 }
 
+// Claims are all that a compact token says, of which nothing is believed.
+func Claims(compact string) (map[string]any, error) {
+	parsed, err := parse(compact)
+	if err != nil {
+		return nil, err
+	}
+	var claims map[string]any
+	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		return nil, fmt.Errorf("read claims: %w", err)
+	}
+	return claims, nil
+}
+
 func parse(compact string) (*jwt.JSONWebToken, error) {
 	parsed, err := jwt.ParseSigned(compact, algorithms())
 	if err != nil {

@@ -24,6 +24,19 @@ func (w *Watcher) Token(compact string) {
 	}
 }
 
+// ClientSecret adds a secret by which a client proves itself.
+func (w *Watcher) ClientSecret(text string) { w.opaque(text, "a client secret that was stored") }
+
+// RefreshToken adds a refresh token, which looks like nothing.
+func (w *Watcher) RefreshToken(text string) { w.opaque(text, "a refresh token that was issued") }
+
+func (w *Watcher) opaque(text, what string) {
+	const short = 16 // What is shorter may be found by chance.
+	if len(text) >= short {
+		w.add(text, what)
+	}
+}
+
 // PrivateKeys adds every private key that a JSON text holds, at any depth.
 func (w *Watcher) PrivateKeys(text []byte) error {
 	var value any

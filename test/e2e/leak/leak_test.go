@@ -47,6 +47,10 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 	if err := known.PrivateKeys([]byte(`{"keys":[{"key":` + string(jwk) + `}]}`)); err != nil {
 		t.Fatal(err)
 	}
+	const clientSecret, refreshToken = "s3cr3t-of-a-client-0", "r3fr3sh-of-a-client-0"
+	known.ClientSecret(clientSecret)
+	known.ClientSecret("")
+	known.RefreshToken(refreshToken)
 	const stored, issued = "a private key that was stored", "a token that was issued"
 	tests := map[string]struct {
 		text           string
@@ -54,6 +58,8 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 	}{
 		"nothing":                  {text: "key one signs; " + string(public)},
 		"a token":                  {text: "Bearer " + compact, known: []string{issued, "what looks like a token"}, unknown: []string{"what looks like a token"}},
+		"a client secret":          {text: "secret=" + clientSecret, known: []string{"a client secret that was stored"}},
+		"a refresh token":          {text: "token=" + refreshToken + ";", known: []string{"a refresh token that was issued"}},
 		"the signature of a token": {text: "c2lnbmF0dXJl", known: []string{issued}},
 		"a private JWK": {
 			text: string(jwk), known: []string{stored, "what looks like a private JWK"}, unknown: []string{"what looks like a private JWK"},

@@ -17,6 +17,7 @@ const usage = `usage: probe ROLE [FLAGS]
   present  reads a mounted token afresh and presents it
   verify   verifies the tokens that are presented
   call     gets a document over and over
+  ask      asks for tokens with a projected one, and presents them to the gate
 
 probe ROLE -help lists the flags of a role.`
 
@@ -45,6 +46,8 @@ func run(ctx context.Context, arguments []string) error {
 		role = verify(flags)
 	case "call":
 		role = call(flags)
+	case "ask":
+		role = ask(flags)
 	default:
 		return fmt.Errorf("there is no role %q\n%s", arguments[0], usage)
 	}

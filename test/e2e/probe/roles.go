@@ -109,6 +109,31 @@ func call(flags *flag.FlagSet) func(context.Context) (roleServer, error) {
 	}
 }
 
+func ask(flags *flag.FlagSet) func(context.Context) (roleServer, error) {
+	asker := &party.Asker{Clock: clock.RealClock{}}
+	flags.StringVar(&asker.File, "token", "/run/token/token", "file of the projected token")
+	flags.StringVar(&asker.Endpoint, "endpoint", "", "token endpoint")
+	flags.StringVar(&asker.Gate, "gate", "", "where to present the tokens")
+	authorities := flags.String("ca", "", "file of the CA that both are trusted by")
+	every := flags.Duration("every", 0, "how often, and by kept connections; only when it is told to, and by new ones, if 0")
+	return func(context.Context) (roleServer, error) {
+		client, err := trusting(*authorities)
+		if err != nil {
+			return roleServer{}, err
+		}
+		client.Timeout = fetchTimeout
+		client.Transport.(*http.Transport).DisableKeepAlives = *every == 0
+		asker.Client = client
+		server := newServer(asker.Counts())
+		server.mux.HandleFunc("GET /ask", asker.Ask)
+		server.mux.HandleFunc("GET /present", asker.Present)
+		if *every > 0 {
+			server.do, server.every = asker.Turn, *every
+		}
+		return server, nil
+	}
+}
+
 // trusting returns a client that trusts servers by that CA alone.
 func trusting(file string) (*http.Client, error) {
 	text, err := os.ReadFile(file)
