@@ -70,6 +70,7 @@ func refreshTokensOutliveTheReplica(t *testing.T, p *parties) {
 	}
 	started := c.clock.Now()
 	c.restart(t)
+	c.mustBeGranted(t, issuerOf(p.key), withSecret(secret, "client_credentials")) // The Service leads to it again.
 	took := c.clock.Since(started)
 	second := refresh(first.RefreshToken)
 	if second.Error != "" || second.RefreshToken == "" || second.RefreshToken == first.RefreshToken {

@@ -27,7 +27,7 @@ func podsAskWithNothingButTheirServiceAccount(t *testing.T, c *cluster) {
 	namespace := c.newNamespace(t, "e2e-token", nil)
 	a := c.newAsking(t, namespace)
 	writing := newPolicy(namespace, "writing", "orders:write")
-	pod, other := a.newPod(asks), a.newPod(stranger)
+	pod, other := a.newPod(asks, "-other="+gateOf(writing)), a.newPod(stranger)
 	c.copyAuthority(t, namespace)
 	c.create(t, writing, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: stranger}}, pod, other)
 	c.awaitReady(t, writing)
@@ -39,7 +39,7 @@ func podsAskWithNothingButTheirServiceAccount(t *testing.T, c *cluster) {
 		t.Errorf("another ServiceAccount is answered with %d %s, want 401", refusal.Status, refusal.Says)
 	}
 	c.mustKeepOut(t, pod, url.Values{"bare": {"yes"}}, http.StatusUnauthorized, "Bearer")
-	c.mustKeepOut(t, pod, url.Values{"gate": {gateOf(writing)}}, http.StatusForbidden, `error="insufficient_scope"`, `scope="orders:write"`)
+	c.mustKeepOut(t, pod, url.Values{"other": {"yes"}}, http.StatusForbidden, `error="insufficient_scope"`, `scope="orders:write"`)
 	c.report.saw(t, "a ServiceAccount's token", "gets a Pod one with claims of its own, which lets it in; 401 for another ServiceAccount and without a token, 403 without the scope")
 
 	c.takenBackWithinASecond(t, a, pod)

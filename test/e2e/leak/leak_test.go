@@ -47,7 +47,7 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 	if err := known.PrivateKeys([]byte(`{"keys":[{"key":` + string(jwk) + `}]}`)); err != nil {
 		t.Fatal(err)
 	}
-	const clientSecret, refreshToken = "s3cr3t-of-a-client-0", "r3fr3sh-of-a-client-0"
+	const clientSecret, refreshToken = "of-one-client-only-0", "of-one-family-only-0"
 	known.ClientSecret(clientSecret)
 	known.ClientSecret("")
 	known.RefreshToken(refreshToken)

@@ -80,10 +80,10 @@ func outcome(answer Answer, err error) error {
 type Asker struct {
 	// File is that of the projected token.
 	File string
-	// Endpoint is where it asks, and Gate where it is judged.
-	Endpoint, Gate string
-	Client         *http.Client
-	Clock          clock.Clock
+	// Endpoint is where it asks, Gate where it is judged, and Other where it is judged by another policy.
+	Endpoint, Gate, Other string
+	Client                *http.Client
+	Clock                 clock.Clock
 
 	mu           sync.Mutex
 	compact      string
@@ -152,24 +152,28 @@ func (a *Asker) Ask(w http.ResponseWriter, r *http.Request) {
 	tell(w, answer, err)
 }
 
-// Present presents the token at hand on behalf of whoever calls it, to the gate or to what the parameter "gate" names. With the
-// parameter "bare" it presents no token.
+// Present presents the token at hand on behalf of whoever calls it: not at Gate but at Other with the parameter "other", and no token at
+// all with the parameter "bare".
 func (a *Asker) Present(w http.ResponseWriter, r *http.Request) {
 	gate := a.Gate
-	if named := r.FormValue("gate"); named != "" {
-		gate = named
+	if r.FormValue("other") != "" {
+		gate = a.Other
 	}
 	answer, err := a.present(r.Context(), gate, r.FormValue("bare") == "")
 	tell(w, answer, err)
 }
 
 func tell(w http.ResponseWriter, answer Answer, err error) {
+	var text []byte
+	if err == nil {
+		text, err = json.Marshal(answer)
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer)
+	_, _ = w.Write(text)
 }
 
 func (a *Asker) ask(ctx context.Context) (Answer, error) {

@@ -114,6 +114,7 @@ func ask(flags *flag.FlagSet) func(context.Context) (roleServer, error) {
 	flags.StringVar(&asker.File, "token", "/run/token/token", "file of the projected token")
 	flags.StringVar(&asker.Endpoint, "endpoint", "", "token endpoint")
 	flags.StringVar(&asker.Gate, "gate", "", "where to present the tokens")
+	flags.StringVar(&asker.Other, "other", "", "where to present them to another policy")
 	authorities := flags.String("ca", "", "file of the CA that both are trusted by")
 	every := flags.Duration("every", 0, "how often, and by kept connections; only when it is told to, and by new ones, if 0")
 	return func(context.Context) (roleServer, error) {
