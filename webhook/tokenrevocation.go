@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -86,12 +87,23 @@ func (h *tokenRevocations) ValidateDelete(ctx context.Context, r *v1alpha1.Token
 	if ending, err := h.isEnding(ctx, r.Namespace); err != nil || ending {
 		return nil, err
 	}
-	key, err := h.signingKey(ctx, spec.RevokedKey(r))
-	if err != nil || key == nil {
+	if gone, err := h.keyIsGone(ctx, spec.RevokedKey(r)); err != nil || gone {
 		return nil, err
 	}
 	forbidden := apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("tokenrevocations").GroupResource(), r.Name, fmt.Errorf(
 		"tokens that it takes back would be accepted again, the last until %s: wait, or annotate the TokenRevocation with %s=true",
 		last.UTC().Format(time.RFC3339), v1alpha1.AnnotationForceDelete))
 	return nil, &refusal{error: forbidden, reason: reasonTokenAlive}
+}
+
+// keyIsGone says whether there is no SigningKey any more, by the API server's own word: the cache may not have heard yet.
+func (h *tokenRevocations) keyIsGone(ctx context.Context, name client.ObjectKey) (bool, error) {
+	if !h.Operator.Watches(name.Namespace) {
+		return true, nil
+	}
+	err := h.APIReader.Get(ctx, name, &v1alpha1.SigningKey{})
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("read SigningKey %s: %w", name, err)
+	}
+	return err != nil, nil
 }

@@ -120,5 +120,7 @@ func TestTokenRevocationDeletion(t *testing.T) {
 	begin(t, key, terminating).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))}, "")
 	serve(t, cluster(key, namespace("bank", nil)), cluster(key, terminating)).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))}, "")
 	begin(t, namespace("bank", nil)).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))}, "")
+	serve(t, cluster(key, namespace("bank", nil)), cluster(namespace("bank", nil))).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))}, "")
+	serve(t, cluster(namespace("bank", nil)), cluster(key, namespace("bank", nil))).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(alive(time.Hour))}, refusal)
 	begin(t, key).check(request{path: webhook.PathTokenRevocation, old: tokenRevocation(), new: tokenRevocation(forced("true"))}, "")
 }
