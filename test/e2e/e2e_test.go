@@ -42,6 +42,7 @@ func inACluster(t *testing.T, c *cluster) {
 			"unlawful objects are refused":                   unlawfulObjectsAreRefused,
 			"revoked keys verify nowhere":                    revokedKeysVerifyNowhere,
 			"a Pod asks with nothing but its ServiceAccount": podsAskWithNothingButTheirServiceAccount,
+			"statuses are written while others write":        statusesAreWrittenWhileOthersWrite,
 			"copies of a JWKS follow their selector":         copiesFollowTheirSelector,
 			"Pod Security is restricted":                     podSecurityIsRestricted,
 			"metrics are in order":                           metricsAreInOrder,

@@ -164,6 +164,9 @@ func (p *parties) during(t *testing.T, show func()) figures {
 		t.Errorf("%d of %d tokens were not granted, and %d of %d times the gate kept one out:\n%s", f.denied, f.denied+f.granted,
 			f.keptOut, f.keptOut+f.letIn, strings.Join(after.reasons, "\n"))
 	}
+	if f.putOff+f.again > 0 {
+		t.Logf("those who had to ask again, since the start:\n%s", strings.Join(after.reasons, "\n"))
+	}
 	if f.granted == 0 || f.letIn == 0 {
 		t.Errorf("%d tokens were granted, and the gate let %d in, want some of each:\n%s", f.granted, f.letIn, strings.Join(after.reasons, "\n"))
 	}

@@ -1,8 +1,6 @@
 package e2e_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -77,11 +75,7 @@ func (c *cluster) isRemoved(at time.Time) bool {
 
 // Every right that RBAC granted in any of the installs was needed, and no request was denied.
 func rightsAreTheLeastThatWork(t *testing.T, c *cluster) {
-	log, err := os.Open(filepath.Join(c.folder, "log", "audit.log"))
-	must(t, err)
-	defer func() { _ = log.Close() }()
-	requests, err := privilege.Requests(log, operatorUser)
-	must(t, err)
+	requests := c.requests(t)
 	if len(requests) == 0 {
 		t.Fatal("the audit log has no request of the operator")
 	}
