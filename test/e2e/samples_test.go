@@ -31,7 +31,7 @@ func samplesBecomeReady(t *testing.T, c *cluster) {
 		if len(list.Items) == 0 {
 			t.Errorf("the samples have no %s", kind)
 		}
-		ready = append(ready, fmt.Sprintf("%d %ss", len(list.Items), kind))
+		ready = append(ready, fmt.Sprintf("%s %d", kind, len(list.Items)))
 	}
 	c.report.saw(t, "samples", "Ready are: %s", strings.Join(ready, ", "))
 }
