@@ -227,6 +227,7 @@ func theAPIServerDoesNotAnswer(t *testing.T, p *parties) {
 		thaw()
 		lasted = c.clock.Since(frozen)
 		c.awaitOperator(t)
+		p.awaitGranted(t)
 		p.awaitRotations(t, 1)
 	})
 	c.report.saw(t, "API server frozen", "for %s, in which both replicas stop being ready; %s", lasted.Round(time.Second), f)
