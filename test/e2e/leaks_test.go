@@ -67,7 +67,7 @@ func nothingLeaks(t *testing.T, c *cluster, kept *logs) {
 		t.Fatal("the operator has logged nothing")
 	}
 	c.search(t, texts)
-	c.report.saw(t, "secrets", "%d tokens, client secrets and parts of private keys looked for in %d KiB of logs of %d containers, objects and metrics: 0 found",
+	c.report.saw(t, "secrets", "%d tokens, assertions, client secrets and parts of private keys looked for in %d KiB of logs of %d containers, objects and metrics: 0 found",
 		c.secrets.Known(), c.searched>>10, len(texts))
 }
 

@@ -44,6 +44,7 @@ func podsAskWithNothingButTheirServiceAccount(t *testing.T, c *cluster) {
 
 	c.takenBackWithinASecond(t, a, pod)
 	c.theTestAsksToo(t, a, pod)
+	c.aKeyOfItsOwnProvesAClient(t, a)
 }
 
 // mustGrant has a Pod ask for a token, and fails unless it says what the TokenClient has made of its ServiceAccount.
@@ -152,7 +153,7 @@ func (c *cluster) theTestAsksToo(t *testing.T, a *asking, pod *corev1.Pod) {
 		},
 	}, metav1.CreateOptions{})
 	must(t, err)
-	c.secrets.Token(projected.Status.Token)
+	c.secrets.Assertion(projected.Status.Token)
 	c.mustBeGranted(t, a.issuer(), url.Values{
 		"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token": {projected.Status.Token}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},

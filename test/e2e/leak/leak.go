@@ -18,9 +18,14 @@ type Watcher struct {
 }
 
 // Token adds a compact token. Its signature is what makes it one.
-func (w *Watcher) Token(compact string) {
+func (w *Watcher) Token(compact string) { w.signed(compact, "a token that was issued") }
+
+// Assertion adds a compact token by which a client proves itself.
+func (w *Watcher) Assertion(compact string) { w.signed(compact, "an assertion that was made") }
+
+func (w *Watcher) signed(compact, what string) {
 	if parts := strings.Split(compact, "."); len(parts) == 3 && parts[2] != "" {
-		w.add(parts[2], "a token that was issued")
+		w.add(parts[2], what)
 	}
 }
 

@@ -43,6 +43,7 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 
 	var known leak.Watcher
 	known.Token(compact)
+	known.Assertion("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.b2YtYS1jbGllbnQ")
 	known.PEM(armoured)
 	if err := known.PrivateKeys([]byte(`{"keys":[{"key":` + string(jwk) + `}]}`)); err != nil {
 		t.Fatal(err)
@@ -61,6 +62,7 @@ func TestASecretIsFoundWhereItStands(t *testing.T) {
 		"a client secret":          {text: "secret=" + clientSecret, known: []string{"a client secret that was stored"}},
 		"a refresh token":          {text: "token=" + refreshToken + ";", known: []string{"a refresh token that was issued"}},
 		"the signature of a token": {text: "c2lnbmF0dXJl", known: []string{issued}},
+		"that of an assertion":     {text: "b2YtYS1jbGllbnQ", known: []string{"an assertion that was made"}},
 		"a private JWK": {
 			text: string(jwk), known: []string{stored, "what looks like a private JWK"}, unknown: []string{"what looks like a private JWK"},
 		},
