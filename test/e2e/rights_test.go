@@ -80,16 +80,20 @@ func rightsAreTheLeastThatWork(t *testing.T, c *cluster) {
 		t.Fatal("the audit log has no request of the operator")
 	}
 	var allowed []privilege.Request
+	excused := 0
 	for _, request := range requests {
 		switch {
 		case !request.Denied():
 			allowed = append(allowed, request)
-		case !c.isRemoved(request.At):
+		case c.isRemoved(request.At):
+			excused++
+		default:
 			t.Errorf("RBAC does not grant what was asked for: %s", request)
 		}
 	}
 	for _, right := range privilege.Unused(c.rights, allowed) {
 		t.Errorf("RBAC grants what was never needed: %s", right)
 	}
-	c.report.saw(t, "RBAC", "%d rights in %d installs, all needed; %d requests, 0 denied", len(c.rights), c.installs, len(requests))
+	c.report.saw(t, "RBAC", "%d rights in %d installs, all needed; %d requests, none denied but %d of an operator that was being removed",
+		len(c.rights), c.installs, len(requests), excused)
 }
