@@ -77,7 +77,7 @@ const (
 	// ReasonServing says, on TokenClient, that the client can ask for tokens.
 	ReasonServing = "Serving"
 	// ReasonEndpointMissing says, on TokenClient, that the operator serves no token endpoint for this issuer; run it with an
-	// HTTPS server, and let the issuer be an https URL.
+	// HTTPS server, and let the issuer be an https URL and the SigningKey not be in a namespace called verify.
 	ReasonEndpointMissing = "EndpointMissing"
 	// ReasonTokenStoreMissing says, on TokenClient, that RefreshToken is granted and the operator has no token store; run it
 	// with --token-store, or take RefreshToken out of spec.grantTypes.

@@ -129,8 +129,8 @@ func (r *Reconciler) observeEndpoint(w *world) {
 		w.endpoint = r.Operator.TokenEndpoint(w.key)
 	}
 	if w.endpoint == "" {
-		w.block(kube.Problemf(v1alpha1.ReasonEndpointMissing, "SigningKey %s has no token endpoint: its issuer must be an https URL, "+
-			"and the operator must run with --https-bind-address", spec.ClientKeyRef(w.object)))
+		w.block(kube.Problemf(v1alpha1.ReasonEndpointMissing, "SigningKey %s has no token endpoint: its issuer must be an https URL, its "+
+			"namespace must not be verify, which is the gate's path, and the operator must run with --https-bind-address", spec.ClientKeyRef(w.object)))
 	}
 	if !r.Operator.HasTokenStore && slices.Contains(w.object.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		w.block(kube.Problemf(v1alpha1.ReasonTokenStoreMissing, "spec.grantTypes has RefreshToken, and the operator has nowhere to keep "+

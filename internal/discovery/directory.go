@@ -193,7 +193,9 @@ func (d *Directory) render(key *v1alpha1.SigningKey, published publication) (*en
 	}
 	if uri := discovery.JWKSURI(issuer, d.operator.ExternalURL, key.Namespace, key.Name); uri != "" {
 		metadata := discovery.NewMetadata(issuer, uri, published.keys)
-		metadata.Endpoints = discovery.NewEndpoints(uri, d.operator.HasTokenStore)
+		if d.operator.TokenEndpoint(key) != "" {
+			metadata.Endpoints = discovery.NewEndpoints(uri, d.operator.HasTokenStore)
+		}
 		configuration, err := json.Marshal(metadata)
 		if err != nil {
 			return nil, fmt.Errorf("encode configuration: %w", err)

@@ -217,6 +217,19 @@ func TestIssuersOfEveryKind(t *testing.T) {
 	}
 }
 
+func TestAnIssuerWhosePathsAreTheGatesNamesNoEndpoints(t *testing.T) {
+	r := begun(t, func(k *v1alpha1.SigningKey) { k.Namespace = "verify" })
+	members := configurationOf(t, r.get("/verify/main/.well-known/openid-configuration"))
+	if members["jwks_uri"] != external+"/verify/main/jwks.json" {
+		t.Errorf("jwks_uri %v", members["jwks_uri"])
+	}
+	for name := range members {
+		if strings.HasSuffix(name, "_endpoint") {
+			t.Errorf("%s is %v", name, members[name])
+		}
+	}
+}
+
 func TestKeysStayPublishedWhenTheOperatorLosesItsExternalURL(t *testing.T) {
 	r := begun(t)
 	r.directory.operator.ExternalURL = ""
@@ -228,8 +241,9 @@ func TestKeysStayPublishedWhenTheOperatorLosesItsExternalURL(t *testing.T) {
 }
 
 func TestObjectsThatConcernNoPublishedKeyAreNotHeeded(t *testing.T) {
-	token := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "bank", Name: "token", Labels: labels()}, Type: v1alpha1.SecretTypeToken}
-	elsewhere := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "far", Name: "main-jwks", Labels: labels()}}
+	r := newReplica(t)
+	token := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "bank", Name: "token", Labels: r.labels()}, Type: v1alpha1.SecretTypeToken}
+	elsewhere := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "far", Name: "main-jwks", Labels: r.labels()}}
 	for _, object := range []any{token, elsewhere, &corev1.ConfigMap{}, &corev1.Namespace{}, "nonsense"} {
 		if name, concerned := concerns(object); concerned {
 			t.Errorf("%T concerns %s", object, name)

@@ -135,7 +135,7 @@ func (r *replica) secret() *corev1.Secret {
 	r.must(err)
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "bank", Name: "main-signing-key", UID: "secret", Labels: labels(),
+			Namespace: r.key.Namespace, Name: "main-signing-key", UID: "secret", Labels: r.labels(),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r.key, v1alpha1.GroupVersion.WithKind("SigningKey"))},
 		},
 		Type: v1alpha1.SecretTypeSigningKey, Data: data,
@@ -162,14 +162,14 @@ func (r *replica) copied(keys jose.KeySet) {
 	set, err := keys.JSON()
 	r.must(err)
 	r.write(&corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "bank", Name: "main-jwks", Labels: labels()},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.key.Namespace, Name: "main-jwks", Labels: r.labels()},
 		Data:       map[string]string{v1alpha1.ConfigMapKeyJWKS: string(set)},
 	})
 }
 
-func labels() map[string]string {
+func (r *replica) labels() map[string]string {
 	return map[string]string{
-		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelSigningKey: "main", v1alpha1.LabelSigningKeyNamespace: "bank",
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelSigningKey: "main", v1alpha1.LabelSigningKeyNamespace: r.key.Namespace,
 	}
 }
 

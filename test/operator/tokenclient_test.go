@@ -367,3 +367,15 @@ func TestAClientThatANewOperatorDoesNotAllowSaysSo(t *testing.T) {
 	})
 	w.clientIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec)
 }
+
+func TestAClientWhoseEndpointWouldBeTheGateSaysSo(t *testing.T) {
+	w := beginAnswering(t)
+	const ns = "verify"
+	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+	w.create(newClient(ns, "cart", "shop"))
+	w.clientIs(ns, "cart", metav1.ConditionFalse, v1alpha1.ReasonEndpointMissing)
+	if endpoint := w.client(ns, "cart").Status.TokenEndpoint; endpoint != "" {
+		t.Errorf("its token endpoint is %s", endpoint)
+	}
+}
