@@ -29,33 +29,45 @@ type verifier struct {
 	w      *world
 	client *http.Client
 	url    string
-	ready  string
+	probes string
+	// setups are how the operator was started.
+	setups []setup
 }
 
 // beginServing starts an operator that serves HTTPS and probes.
 func beginServing(t *testing.T, change ...setup) (*world, *verifier) {
 	t.Helper()
-	addresses := make([]string, 2)
-	for i := range addresses {
-		addresses[i] = address(t)
-	}
-	serves := func(o *app.Options, _ *rest.Config) {
-		o.HTTPSAddress, o.ProbeAddress = addresses[0], addresses[1]
-		o.Operator.ExternalURL = "https://" + addresses[0]
-	}
-	w := begin(t, append(change, serves)...)
-	v := &verifier{w: w, url: "https://" + addresses[0], ready: "http://" + addresses[1] + "/readyz?verbose"}
-	w.eventually("the operator is ready", func() error { return v.isReady() })
+	https := address(t)
+	v := newVerifier(t, https, "https://"+https, change...)
+	w := begin(t, v.setups...)
+	v.meet(w)
+	return w, v
+}
+
+// newVerifier is of an operator at that address, which is yet to be started with its setups.
+func newVerifier(t *testing.T, https, external string, change ...setup) *verifier {
+	t.Helper()
+	v := &verifier{url: "https://" + https, probes: address(t)}
+	v.setups = append(change, func(o *app.Options, _ *rest.Config) {
+		o.HTTPSAddress, o.ProbeAddress, o.Operator.ExternalURL = https, v.probes, external
+	})
+	return v
+}
+
+// meet waits until the operator is ready, and learns whom to trust.
+func (v *verifier) meet(w *world) {
+	w.t.Helper()
+	v.w = w
+	w.eventually("the operator is ready", v.isReady)
 	ca := w.configMap("keyturn-system", "keyturn-ca")
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(ca.Data["ca.crt"])) {
-		t.Fatalf("ConfigMap keyturn-ca holds no certificate: %v", ca.Data)
+		w.t.Fatalf("ConfigMap keyturn-ca holds no certificate: %v", ca.Data)
 	}
 	v.client = &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
 	}}
-	t.Cleanup(v.client.CloseIdleConnections)
-	return w, v
+	w.t.Cleanup(v.client.CloseIdleConnections)
 }
 
 // answer is what a verifier got.
@@ -87,8 +99,11 @@ func (v *verifier) fetch(path string) answer {
 	return got
 }
 
-func (v *verifier) isReady() error {
-	got, err := v.get(v.w.t.Context(), http.DefaultClient, v.ready)
+func (v *verifier) isReady() error { return v.probe("?verbose") }
+
+// probe asks for the readiness of the operator as a whole, or of one part by its name after a slash.
+func (v *verifier) probe(part string) error {
+	got, err := v.get(v.w.t.Context(), http.DefaultClient, "http://"+v.probes+"/readyz"+part)
 	if err == nil && got.status != http.StatusOK {
 		err = fmt.Errorf("not ready: %s", got.body)
 	}

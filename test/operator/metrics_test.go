@@ -206,7 +206,7 @@ func (w *world) tells(series string, want float64) {
 	})
 }
 
-// allSeries are the gauges and counters of this process with their values.
+// allSeries are the gauges and counters of this process with their values, and the histograms with their counts.
 func allSeries(t testing.TB) map[string]float64 {
 	t.Helper()
 	families, err := metrics.Registry.Gather()
@@ -220,7 +220,8 @@ func allSeries(t testing.TB) map[string]float64 {
 			for _, label := range m.GetLabel() {
 				labels = append(labels, fmt.Sprintf("%s=%q", label.GetName(), label.GetValue()))
 			}
-			found[family.GetName()+"{"+strings.Join(labels, ",")+"}"] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			found[family.GetName()+"{"+strings.Join(labels, ",")+"}"] = m.GetGauge().GetValue() + m.GetCounter().GetValue() +
+				float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return found
