@@ -20,14 +20,15 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/app"
+	"github.com/keyturn/keyturn/internal/tokenservice"
 )
 
 // ordersAudience is what the tokens of the clients are for, and what newPolicy accepts.
 const ordersAudience = "https://orders.example"
 
-// keeping keeps refresh tokens there.
+// keeping keeps refresh tokens there. A clock that stands still would let nobody ask for long within a limit.
 func keeping(store string) setup {
-	return func(o *app.Options, _ *rest.Config) { o.TokenStore = store }
+	return func(o *app.Options, _ *rest.Config) { o.TokenStore, o.TokenLimits = store, tokenservice.Limits{} }
 }
 
 // inFile is a token store for one replica.
