@@ -24,6 +24,10 @@ import (
 // ErrNoRing says that a SigningKey has no ring that can be read, yet or any more.
 var ErrNoRing = errors.New("the SigningKey has no ring yet")
 
+// confirmTimeout bounds one question to the API server, so that whoever waits for a token, or for admission, is told in time that
+// nobody answers.
+const confirmTimeout = 3 * time.Second
+
 // Store reads rings. It is safe for concurrent use.
 type Store struct {
 	cache     client.Reader
@@ -58,7 +62,8 @@ func (s *Store) Ring(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Key
 }
 
 // Fresh returns the ring as the API server knew it no longer than half the staleness ago, or ErrNoRing. It is what a
-// token is signed with: a signer that cannot reach the API server stops before the retirement of its key has run out.
+// token is signed with: a signer that cannot reach the API server stops before the retirement of its key has run out. It waits for
+// the API server for 3 seconds at most.
 func (s *Store) Fresh(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
 	now := s.clock.Now()
 	e, err := s.cached(ctx, key, now)
@@ -75,6 +80,8 @@ func (s *Store) Fresh(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Ke
 // refused: a key signs at once where it is the first, or follows a revoked one, and the cache may not have heard of it yet.
 func (s *Store) Confirmed(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
 	now := s.clock.Now()
+	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
 	secret, err := read(ctx, s.live, key)
 	if err != nil {
 		return keyring.Keyring{}, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -303,6 +304,28 @@ func TestASignerStopsWhenItHearsNothing(t *testing.T) {
 	b.mustSign(t, b.store.Ring, id)
 	b.live.err = nil
 	b.mustSign(t, b.store.Fresh, id)
+}
+
+// silent is an API server that does not answer.
+type silent struct{ client.Reader }
+
+func (silent) Get(ctx context.Context, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestASignerWaitsForTheAPIServerForAWhileOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		secret, _ := ringSecret(t, 1)
+		b.cache.set(secret)
+		store := ringstore.New(b.cache, silent{}, b.clock, staleness)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		if _, err := store.Fresh(ctx, b.key); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			t.Errorf("error is %v, and that of who asks %v", err, ctx.Err())
+		}
+	})
 }
 
 func TestASignerThatNeverHeardDoesNotStart(t *testing.T) {
