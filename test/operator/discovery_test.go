@@ -48,7 +48,7 @@ func beginServing(t *testing.T, change ...setup) (*world, *verifier) {
 func newVerifier(t *testing.T, https, external string, change ...setup) *verifier {
 	t.Helper()
 	v := &verifier{url: "https://" + https, probes: address(t)}
-	v.setups = append(change, func(o *app.Options, _ *rest.Config) {
+	v.setups = append(slices.Clone(change), func(o *app.Options, _ *rest.Config) {
 		o.HTTPSAddress, o.ProbeAddress, o.Operator.ExternalURL = https, v.probes, external
 	})
 	return v

@@ -20,7 +20,6 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/app"
-	"github.com/keyturn/keyturn/internal/tokenservice"
 )
 
 // ordersAudience is what the tokens of the clients are for, and what newPolicy accepts.
@@ -28,7 +27,10 @@ const ordersAudience = "https://orders.example"
 
 // keeping keeps refresh tokens there. A clock that stands still would let nobody ask for long within a limit.
 func keeping(store string) setup {
-	return func(o *app.Options, _ *rest.Config) { o.TokenStore, o.TokenLimits = store, tokenservice.Limits{} }
+	return func(o *app.Options, _ *rest.Config) {
+		o.TokenStore = store
+		o.TokenLimits.PerAddress, o.TokenLimits.PerClient = 0, 0
+	}
 }
 
 // inFile is a token store for one replica.
@@ -96,6 +98,7 @@ func (r reply) refused() error { return r.is(http.StatusBadRequest, "invalid_gra
 func (r reply) isForLater() error {
 	return r.is(http.StatusServiceUnavailable, "temporarily_unavailable")
 }
+
 func form(pairs ...string) url.Values {
 	values := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -178,4 +181,18 @@ func timesOf(t *testing.T, compact string) (from, to time.Time, keyID string) {
 		t.Fatal(err)
 	}
 	return claims.IssuedAt.Time(), claims.Expiry.Time(), parsed.Headers[0].KeyID
+}
+
+// idOf is the "jti" of a token.
+func idOf(t *testing.T, compact string) string {
+	t.Helper()
+	parsed, err := jwt.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims jwt.Claims
+	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims.ID
 }

@@ -227,8 +227,9 @@ func read[T client.Object](w *world, name client.ObjectKey, into T) (T, error) {
 type requests struct {
 	mu    sync.Mutex
 	calls []call
-	// away says that the API server cannot be reached; streams are the watches that are open.
+	// away says that the API server cannot be reached, and silent that it does not even say so; streams are the watches that are open.
 	away    bool
+	silent  bool
 	streams []io.Closer
 }
 
@@ -269,7 +270,12 @@ type recorder struct {
 }
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
-	if r.requests.add(request) {
+	away, silent := r.requests.add(request)
+	if silent {
+		<-request.Context().Done()
+		return nil, request.Context().Err()
+	}
+	if away {
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	}
 	response, err := r.next.RoundTrip(request)
@@ -279,12 +285,12 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// add notes a request and says whether the API server is away.
-func (r *requests) add(request *http.Request) bool {
+// add notes a request and says whether the API server is away, and whether nobody says so.
+func (r *requests) add(request *http.Request) (away, silent bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, call{method: request.Method, path: request.URL.Path, query: request.URL.RawQuery})
-	return r.away
+	return r.away, r.silent
 }
 
 func (r *requests) follow(stream io.Closer) {
@@ -302,6 +308,13 @@ func (r *requests) cut(away bool) {
 	for _, stream := range streams {
 		_ = stream.Close() // Most have ended before.
 	}
+}
+
+// hush lets the API server answer nothing any more, as one that is frozen, or behind a network that drops everything.
+func (r *requests) hush(silent bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.silent = silent
 }
 
 // reads are the calls that ask for something once.
