@@ -2,6 +2,8 @@ package grant
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +89,7 @@ func Decide(c Client, a Asked, now time.Time) (Terms, error) {
 // rest makes the terms those of a token that is made from another.
 func (t *Terms) rest(c Client, a Asked, now time.Time) error {
 	before := a.Before
-	t.Subject, t.Actor = before.Subject, before.Actor
+	t.Subject = before.Subject
 	t.Delegated = before.Subject != c.Subject
 	t.Scopes = common(c.Scopes, before.Scopes)
 	if a.Type == TokenExchange {
@@ -95,12 +97,8 @@ func (t *Terms) rest(c Client, a Asked, now time.Time) error {
 		if !slices.Contains(before.Audiences, c.ID) {
 			return &Error{InvalidGrant, "the subject_token is not for this client: its aud must contain the client_id"}
 		}
-		if t.Delegated {
-			actor, err := act(c.Subject, before.Actor)
-			if err != nil {
-				return err
-			}
-			t.Actor = actor
+		if err := t.act(c, before.Actor); err != nil {
+			return err
 		}
 	} else if t.Audiences = common(c.Audiences, before.Audiences); len(t.Audiences) == 0 {
 		return &Error{InvalidGrant, "the client may not have any audience any more that it was granted"}
@@ -120,34 +118,51 @@ func (t *Terms) rest(c Client, a Asked, now time.Time) error {
 // MostActors is how many may have acted for one subject, one after the other.
 const MostActors = 4
 
-// act is the claim of an actor, who acts for the subject beside whoever did before (RFC 8693 section 4.1).
-func act(actor string, before json.RawMessage) (json.RawMessage, error) {
-	if depth(before) >= MostActors {
-		return nil, &Error{InvalidGrant, "too many have acted for the subject already, one after the other: at most 4 may"}
+// act keeps who has acted for the subject before, and adds the client if it is somebody else (RFC 8693 section 4.1).
+func (t *Terms) act(c Client, before json.RawMessage) error {
+	chain, err := readActors(before)
+	if err != nil {
+		return &Error{InvalidGrant, "the act of the subject_token cannot be read"}
 	}
+	t.Actor = before
+	if t.Delegated {
+		chain++
+		if t.Actor, err = addActor(c.Subject, before); err != nil {
+			return err
+		}
+	}
+	if chain > MostActors {
+		return &Error{InvalidGrant, "too many have acted for the subject already, one after the other: at most 4 may"}
+	}
+	return nil
+}
+
+func addActor(subject string, before json.RawMessage) (json.RawMessage, error) {
 	text, err := json.Marshal(struct {
 		Subject string          `json:"sub"`
 		Before  json.RawMessage `json:"act,omitempty"`
-	}{actor, before})
+	}{subject, before})
 	if err != nil {
-		return nil, &Error{InvalidGrant, "the act of the subject_token cannot be read"}
+		return nil, fmt.Errorf("encode act: %w", err)
 	}
 	return text, nil
 }
 
-func depth(actor json.RawMessage) int {
-	deep := 0
-	for len(actor) > 0 && deep <= MostActors {
-		deep++
+var errNoActor = errors.New("an act is no object")
+
+// readActors counts the actors of a claim act, as far as it matters that there are too many.
+func readActors(act json.RawMessage) (int, error) {
+	count := 0
+	for ; len(act) > 0 && count <= MostActors; count++ {
 		var claim struct {
 			Before json.RawMessage `json:"act"`
 		}
-		if json.Unmarshal(actor, &claim) != nil {
-			return MostActors
+		if act[0] != '{' || json.Unmarshal(act, &claim) != nil {
+			return count, errNoActor
 		}
-		actor = claim.Before
+		act = claim.Before
 	}
-	return deep
+	return count, nil
 }
 
 // narrow returns those of the allowed that are asked for, in the order of the allowed; all if none is.
@@ -167,5 +182,7 @@ func common(these, those []string) []string {
 	return slices.DeleteFunc(slices.Clone(these), func(one string) bool { return !slices.Contains(those, one) })
 }
 
-// ParseScope reads the parameter scope (RFC 6749 section 3.3).
-func ParseScope(text string) []string { return strings.Fields(text) }
+// ParseScope reads the parameter scope (RFC 6749 section 3.3): nothing but a space is between two of them.
+func ParseScope(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' })
+}

@@ -53,6 +53,11 @@ func with(asked grant.Asked, audiences, scopes []string) grant.Asked {
 	return asked
 }
 
+// own makes it a token of shop.cart itself, for which somebody has acted.
+func own(act string) func(*grant.Before) {
+	return func(b *grant.Before) { b.Subject, b.Actor = client().Subject, json.RawMessage(act) }
+}
+
 // actors is the claim act of those who acted, the last of them first.
 func actors(names ...string) json.RawMessage {
 	if len(names) == 0 {
@@ -66,7 +71,7 @@ func actors(names ...string) json.RawMessage {
 }
 
 func TestWhatIsGranted(t *testing.T) {
-	own := grant.Terms{Subject: client().Subject, Audiences: []string{"api", "db"}, Scopes: []string{"read", "write"}, Duration: 10 * time.Minute}
+	all := grant.Terms{Subject: client().Subject, Audiences: []string{"api", "db"}, Scopes: []string{"read", "write"}, Duration: 10 * time.Minute}
 	alices := grant.Terms{
 		Subject: "alice", Audiences: []string{"api", "db"}, Scopes: []string{"read"}, Actor: actors(client().Subject), Duration: 10 * time.Minute,
 		Delegated: true,
@@ -81,10 +86,10 @@ func TestWhatIsGranted(t *testing.T) {
 		asked grant.Asked
 		want  grant.Terms
 	}{
-		"who asks for nothing gets all":             {itself, own},
-		"who asks for an audience gets that":        {with(itself, []string{"db"}, nil), but(own, func(w *grant.Terms) { w.Audiences = []string{"db"} })},
-		"who asks for a scope gets that":            {with(itself, nil, []string{"write"}), but(own, func(w *grant.Terms) { w.Scopes = []string{"write"} })},
-		"who asks twice gets it once, in our order": {with(itself, []string{"db", "api", "db"}, []string{"write", "read", "write"}), own},
+		"who asks for nothing gets all":             {itself, all},
+		"who asks for an audience gets that":        {with(itself, []string{"db"}, nil), but(all, func(w *grant.Terms) { w.Audiences = []string{"db"} })},
+		"who asks for a scope gets that":            {with(itself, nil, []string{"write"}), but(all, func(w *grant.Terms) { w.Scopes = []string{"write"} })},
+		"who asks twice gets it once, in our order": {with(itself, []string{"db", "api", "db"}, []string{"write", "read", "write"}), all},
 		"a service acts for whom it got a token of": {exchange(nil), alices},
 		"it acts beside who has acted before": {
 			exchange(func(b *grant.Before) { b.Actor = actors("desk", "door") }),
@@ -95,7 +100,7 @@ func TestWhatIsGranted(t *testing.T) {
 			but(alices, func(w *grant.Terms) { w.Subject, w.Actor, w.Delegated = client().Subject, nil, false }),
 		},
 		"and does not hide who has acted": {
-			exchange(func(b *grant.Before) { b.Subject, b.Actor = client().Subject, actors("desk") }),
+			exchange(own(string(actors("desk")))),
 			but(alices, func(w *grant.Terms) { w.Subject, w.Actor, w.Delegated = client().Subject, actors("desk"), false }),
 		},
 		"a token that ends sooner ends the new one, which may lose part of a second": {
@@ -143,8 +148,12 @@ func TestWhatIsNotGranted(t *testing.T) {
 		"a token that has expired":                {exchange(func(b *grant.Before) { b.Expiry = now().Add(-time.Hour) }), grant.InvalidGrant, "expires"},
 		"a fifth actor":                           {exchange(func(b *grant.Before) { b.Actor = actors("1", "2", "3", "4") }), grant.InvalidGrant, "too many"},
 		"an act without an end":                   {exchange(func(b *grant.Before) { b.Actor = actors(strings.Split(strings.Repeat("x ", 5000), " ")...) }), grant.InvalidGrant, "too many"},
-		"an act that is no object":                {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`"desk"`) }), grant.InvalidGrant, "too many"},
-		"an act that is broken":                   {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`{"sub":`) }), grant.InvalidGrant, "too many"},
+		"an act that is no object":                {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`"desk"`) }), grant.InvalidGrant, "cannot be read"},
+		"an act that is null":                     {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`null`) }), grant.InvalidGrant, "cannot be read"},
+		"an act that is broken":                   {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`{"sub":`) }), grant.InvalidGrant, "cannot be read"},
+		"an act whose act is no object":           {exchange(func(b *grant.Before) { b.Actor = json.RawMessage(`{"sub":"desk","act":[]}`) }), grant.InvalidGrant, "cannot be read"},
+		"a broken act of its own":                 {exchange(own(`"desk"`)), grant.InvalidGrant, "cannot be read"},
+		"a fifth actor of its own":                {exchange(own(string(actors("1", "2", "3", "4", "5")))), grant.InvalidGrant, "too many"},
 		"a wider scope by a refresh":              {with(refreshed(nil), nil, []string{"read", "write"}), grant.InvalidScope, "scope"},
 		"a wider audience by a refresh":           {with(refreshed(nil), []string{"db"}, nil), grant.InvalidTarget, "audience"},
 		"a refresh where every audience was lost": {refreshed(func(b *grant.Before) { b.Audiences = []string{"old"} }), grant.InvalidGrant, "any audience"},
@@ -181,7 +190,7 @@ func TestAClientAsksOnlyInTheWaysThatItMay(t *testing.T) {
 }
 
 func TestParseScope(t *testing.T) {
-	for text, want := range map[string][]string{"": nil, " ": nil, "read": {"read"}, "read  write ": {"read", "write"}} {
+	for text, want := range map[string][]string{"": nil, " ": nil, "read": {"read"}, "read  write ": {"read", "write"}, "read\u00a0write": {"read\u00a0write"}} {
 		if got := grant.ParseScope(text); len(got) != len(want) || strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
