@@ -159,21 +159,34 @@ func TestAttacksByRequests(t *testing.T) {
 
 func TestPathsThatAreNoEndpoint(t *testing.T) {
 	s := begin(t, cart()...)
-	body := "grant_type=client_credentials&client_id=" + clientID + "&client_secret=" + secret
+	s.options.Operator.ExternalURL = external + "/prefix"
+	s.serve()
+	post := func(path string) reply {
+		r := s.request("token", "grant_type=client_credentials&client_id="+clientID+"&client_secret="+secret)
+		at, err := url.Parse(path)
+		s.must(err)
+		r.URL = at
+		return s.do(r)
+	}
 	for _, path := range []string{
-		"/bank/main/token/", "/bank//main/token", "/bank/main/%74oken/x", "/bank/main/authorize", "/bank/main/userinfo", "/bank/main/keys",
-		"/bank/main/.well-known/openid-configuration", "/token", "/oauth/token", "/bank/token", "/bank/main/TOKEN", "/healthz", "/ready",
-		"/bank/other/token", "/other/main/token",
+		"/bank/main/token/", "/bank//main/token", "//bank/main/token", "/bank/main//token", "/bank/./main/token", "/bank/main/x/../token",
+		"/bank/main/%74oken", "/bank%2fmain/token", "/bank/main%2Ftoken", "/%62ank/main/token", "/bank/main/token%2f", "/bank/main/token%00",
+		"/prefix%2fbank/main/token/x", "/prefix/bank/main/%74oken", "/prefix/prefix/bank/main/token", "/prefixbank/main/token",
+		"/bank/main/authorize", "/bank/main/userinfo", "/bank/main/keys", "/bank/main/.well-known/openid-configuration",
+		"/token", "/oauth/token", "/bank/token", "/bank/main/TOKEN", "/BANK/main/token", "/healthz", "/ready",
+		"/bank/other/token", "/other/main/token", "/a%0ab/main/token", "/bank/ma.in/token", "/" + strings.Repeat("a", 20_000) + "/main/token",
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if got := s.do(r); got.status != http.StatusNotFound {
-			t.Errorf("%s: got %d %s", path, got.status, got.body)
+		before := len(s.log())
+		if got := post(path); got.status != http.StatusNotFound {
+			t.Errorf("%s: got %d %s", short(path), got.status, got.body)
+		}
+		if line := s.log()[before:]; len(line) > 400 {
+			t.Errorf("%s: logged as %s", short(path), short(line))
 		}
 	}
-	r := s.request("token", body)
-	r.URL.Path = "/bank/main/token"
-	s.granted(s.do(r))
+	for _, path := range []string{"/bank/main/token", "/prefix/bank/main/token"} {
+		s.granted(post(path))
+	}
 }
 
 func TestWhoeverAsksTooOftenWaits(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/op"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -50,7 +51,7 @@ func NewHandler(o Options, next http.Handler) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, endpoint, ok := parsePath(r.URL.Path, h.prefix)
+	name, endpoint, ok := parsePath(r.URL, h.prefix)
 	if !ok {
 		h.next.ServeHTTP(w, r)
 		return
@@ -118,18 +119,21 @@ func (h *Handler) issuer(ctx context.Context, c *call) (*v1alpha1.SigningKey, er
 // retryOutage is when to ask again while the API server cannot be reached.
 const retryOutage = 5 * time.Second
 
-// parsePath says which endpoint a path names: /<namespace>/<name>/<endpoint>.
-func parsePath(path, prefix string) (types.NamespacedName, Endpoint, bool) {
-	for _, path := range []string{path, strings.TrimPrefix(path, prefix)} {
-		rest, rooted := strings.CutPrefix(path, "/")
-		parts := strings.Split(rest, "/")
-		if !rooted || len(parts) != 3 || parts[0] == "" || parts[1] == "" {
+// parsePath says which endpoint a path names: /<namespace>/<name>/<endpoint>, in the very characters. A proxy that guards a path sees
+// it as it is sent, and what no SigningKey can be called need be neither looked for nor told in the audit.
+func parsePath(at *url.URL, prefix string) (types.NamespacedName, Endpoint, bool) {
+	for _, path := range []string{at.Path, strings.TrimPrefix(at.Path, prefix)} {
+		parts := strings.Split(path, "/")
+		if len(parts) != 4 || parts[0] != "" || !isLabel(parts[1]) || !isLabel(parts[2]) || !strings.HasSuffix(at.EscapedPath(), path) {
 			continue
 		}
-		switch endpoint := Endpoint(parts[2]); endpoint {
+		switch endpoint := Endpoint(parts[3]); endpoint {
 		case Token, Introspection, Revocation:
-			return types.NamespacedName{Namespace: parts[0], Name: parts[1]}, endpoint, true
+			return types.NamespacedName{Namespace: parts[1], Name: parts[2]}, endpoint, true
 		}
 	}
 	return types.NamespacedName{}, "", false
 }
+
+// isLabel says whether something can be the name of a namespace or a SigningKey, which are DNS labels.
+func isLabel(name string) bool { return len(validation.NameIsDNSLabel(name, false)) == 0 }
