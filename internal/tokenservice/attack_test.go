@@ -123,29 +123,32 @@ func TestAttacksByRequests(t *testing.T) {
 		request *http.Request
 		status  int
 	}{
-		"GET":                           {httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/bank/main/token?"+form, nil), 405},
-		"a method that there is not":    {with(form, func(r *http.Request) { r.Method = "BREW" }), 405},
-		"a preflight":                   {with("", func(r *http.Request) { r.Method = http.MethodOptions }), 405},
-		"parameters in the URL":         {with(form, func(r *http.Request) { r.URL.RawQuery = "scope=write" }), 400},
-		"JSON":                          {with(`{"grant_type":"client_credentials"}`, header("Content-Type", "application/json")), 415},
-		"multipart":                     {with(form, header("Content-Type", "multipart/form-data; boundary=x")), 415},
-		"no content type":               {with(form, header("Content-Type")), 415},
-		"two content types":             {with(form, header("Content-Type", "application/x-www-form-urlencoded", "text/plain")), 415},
-		"a compressed body":             {with(bomb.String(), header("Content-Encoding", "gzip")), 415},
-		"a huge body":                   {with(form+"&x="+strings.Repeat("a", 64<<10), nil), 413},
-		"a parameter twice":             {with(form+"&grant_type=client_credentials", nil), 400},
-		"a secret twice":                {with(form+"&client_secret=other", nil), 400},
-		"a line break in a parameter":   {with(form+"&scope=read%0d%0aSet-Cookie:x", nil), 400},
-		"a NUL in a parameter":          {with(form+"&scope=%00", nil), 400},
-		"a broken escape":               {with(form+"&scope=%zz", nil), 400},
-		"hundreds of parameters":        {with(form+strings.Repeat("&resource="+url.QueryEscape(audience), 100), nil), 400},
-		"two ways to prove itself":      {with(form, func(r *http.Request) { r.SetBasicAuth(clientID, secret) }), 400},
-		"a secret and an assertion":     {with(form+"&client_assertion=a.b.c&client_assertion_type="+jwtBearer, nil), 400},
-		"an assertion of another type":  {with("grant_type=client_credentials&client_assertion=a.b.c&client_assertion_type=saml", nil), 400},
-		"two Authorization headers":     {with("grant_type=client_credentials", header("Authorization", "Basic QQ==", "Basic Qg==")), 400},
-		"a Basic header that is broken": {with("grant_type=client_credentials", header("Authorization", "Basic %%%")), 400},
-		"Bearer instead of Basic":       {with("grant_type=client_credentials", header("Authorization", "Bearer "+secret)), 400},
-		"nobody":                        {with("grant_type=client_credentials", nil), 400},
+		"GET":                          {httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/bank/main/token?"+form, nil), 405},
+		"a method that there is not":   {with(form, func(r *http.Request) { r.Method = "BREW" }), 405},
+		"a preflight":                  {with("", func(r *http.Request) { r.Method = http.MethodOptions }), 405},
+		"parameters in the URL":        {with(form, func(r *http.Request) { r.URL.RawQuery = "scope=write" }), 400},
+		"JSON":                         {with(`{"grant_type":"client_credentials"}`, header("Content-Type", "application/json")), 415},
+		"multipart":                    {with(form, header("Content-Type", "multipart/form-data; boundary=x")), 415},
+		"no content type":              {with(form, header("Content-Type")), 415},
+		"two content types":            {with(form, header("Content-Type", "application/x-www-form-urlencoded", "text/plain")), 415},
+		"a compressed body":            {with(bomb.String(), header("Content-Encoding", "gzip")), 415},
+		"a huge body":                  {with(form+"&x="+strings.Repeat("a", 64<<10), nil), 413},
+		"a parameter twice":            {with(form+"&grant_type=client_credentials", nil), 400},
+		"a secret twice":               {with(form+"&client_secret=other", nil), 400},
+		"a line break in a parameter":  {with(form+"&scope=read%0d%0aSet-Cookie:x", nil), 400},
+		"a NUL in a parameter":         {with(form+"&scope=%00", nil), 400},
+		"a broken escape":              {with(form+"&scope=%zz", nil), 400},
+		"hundreds of parameters":       {with(form+strings.Repeat("&resource="+url.QueryEscape(audience), 100), nil), 400},
+		"two ways to prove itself":     {with(form, func(r *http.Request) { r.SetBasicAuth(clientID, secret) }), 400},
+		"a secret beside the header":   {with("grant_type=client_credentials&client_secret=x", func(r *http.Request) { r.SetBasicAuth(clientID, secret) }), 400},
+		"an assertion beside it":       {with("grant_type=client_credentials&client_assertion=a.b.c&client_assertion_type="+jwtBearer, func(r *http.Request) { r.SetBasicAuth(clientID, secret) }), 400},
+		"two clients":                  {with("grant_type=client_credentials&client_id=shop.other", func(r *http.Request) { r.SetBasicAuth(clientID, secret) }), 400},
+		"a Bearer token and a secret":  {with(form, header("Authorization", "Bearer x")), 400},
+		"a secret and an assertion":    {with(form+"&client_assertion=a.b.c&client_assertion_type="+jwtBearer, nil), 400},
+		"both of nobody":               {with("grant_type=client_credentials&client_secret=x&client_assertion=a.b.c&client_assertion_type="+jwtBearer, nil), 400},
+		"an assertion of another type": {with("grant_type=client_credentials&client_assertion=a.b.c&client_assertion_type=saml", nil), 400},
+		"an assertion of no type":      {with("grant_type=client_credentials&client_assertion=a.b.c", nil), 400},
+		"two Authorization headers":    {with("grant_type=client_credentials", header("Authorization", "Basic QQ==", "Basic Qg==")), 400},
 	} {
 		got := s.do(c.request)
 		if got.status != c.status || got.text("error") != "invalid_request" {
@@ -153,6 +156,26 @@ func TestAttacksByRequests(t *testing.T) {
 		}
 		if allow := got.header.Get("Allow"); (allow == http.MethodPost) != (c.status == 405) {
 			t.Errorf("%s: Allow is %q", sentence, allow)
+		}
+	}
+}
+
+// TestWhoProvesNothingIsNoClient is RFC 6749 section 5.2: "no client authentication included, or unsupported authentication method".
+func TestWhoProvesNothingIsNoClient(t *testing.T) {
+	s := begin(t, cart()...)
+	for _, endpoint := range []string{"token", "introspect", "revoke"} {
+		for sentence, authorization := range map[string]string{
+			"nothing": "", "Bearer instead of Basic": "Bearer " + secret, "no base64": "Basic %%%", "no colon": "Basic QQ==",
+			"an escape that is broken": "Basic JTolJQ==", "nobody": "Basic Og==", "no secret": "Basic c2hvcC5jYXJ0Og==", "a word": "x",
+		} {
+			for _, id := range []string{"", "&client_id=" + clientID} {
+				r := s.request(endpoint, "grant_type=client_credentials&token=x"+id)
+				if authorization != "" {
+					r.Header.Set("Authorization", authorization)
+				}
+				t.Log(endpoint, sentence, id)
+				s.refused(s.do(r), http.StatusUnauthorized, "invalid_client")
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package tokenservice
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"mime"
@@ -13,6 +14,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/keyturn/keyturn/internal/clientauth"
 	"github.com/keyturn/keyturn/internal/domain/grant"
 	"github.com/keyturn/keyturn/internal/jose"
 	"github.com/keyturn/keyturn/internal/spec"
@@ -35,7 +37,10 @@ func guard(r *http.Request, c *call) error {
 	if err := checkParameters(r.PostForm); err != nil {
 		return err
 	}
-	return checkNames(r, c)
+	if err := checkNames(r, c); err != nil {
+		return err
+	}
+	return checkProof(r, c)
 }
 
 func checkHeader(r *http.Request, c *call) error {
@@ -116,11 +121,57 @@ func checkParameters(form url.Values) error {
 // subject_token is what the client is found and proved by.
 func nameNobody(r *http.Request, c *call) {
 	form := r.PostForm
-	nobody := !form.Has("client_id") && !form.Has("client_secret") && !form.Has("client_assertion") && r.Header.Get("Authorization") == ""
-	if c.grantType == string(grant.TokenExchange) && nobody && form.Get("subject_token") != "" {
+	nobody := form.Get("client_id") == "" && form.Get("client_secret") == "" && form.Get("client_assertion") == "" &&
+		r.Header.Get("Authorization") == ""
+	if nobody && isSubject(form, c) {
 		r.Form.Set("client_assertion", form.Get("subject_token"))
 		r.Form.Set("client_assertion_type", oidc.ClientAssertionTypeJWTAssertion)
 	}
+}
+
+// checkProof lets a client prove itself in one way, and be one client (RFC 6749 section 2.3). Who tries none, or one that there is not,
+// has failed to (section 5.2).
+func checkProof(r *http.Request, c *call) error {
+	form := r.PostForm
+	ways := 0
+	for _, sent := range []string{r.Header.Get("Authorization"), form.Get("client_secret"), form.Get("client_assertion")} {
+		if sent != "" {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return refuse(http.StatusBadRequest, "prove the client in one way: by an Authorization header, a client_secret or a client_assertion")
+	case ways == 0 && !isSubject(form, c):
+		return c.failed(errAnonymous)
+	case r.Header.Get("Authorization") == "":
+		return nil
+	}
+	switch user := basicUser(r); {
+	case user == "":
+		return c.failed(errNotBasic)
+	case form.Get("client_id") != "" && user != form.Get("client_id"):
+		return refuse(http.StatusBadRequest, "client_id is another one than in the Authorization header")
+	default:
+		return nil
+	}
+}
+
+var (
+	errNotBasic  = errors.Join(clientauth.ErrClient, errors.New("the Authorization header cannot be read as Basic"))
+	errAnonymous = errors.Join(clientauth.ErrClient, errors.New("neither a secret nor an assertion was sent"))
+)
+
+// isSubject says whether a subject_token may be all that proves the client.
+func isSubject(form url.Values, c *call) bool {
+	return c.grantType == string(grant.TokenExchange) && form.Get("subject_token") != ""
+}
+
+// basicUser is the client_id in the Authorization header (RFC 6749 section 2.3.1); empty if it is not Basic or cannot be read.
+func basicUser(r *http.Request) string {
+	user, _, _ := r.BasicAuth()
+	id, _ := url.QueryUnescape(user)
+	return id
 }
 
 func refuse(status int, description string) error {
@@ -129,10 +180,7 @@ func refuse(status int, description string) error {
 
 // claimedClient is who the request says that it comes from, which is not proved yet.
 func claimedClient(r *http.Request) string {
-	id := r.PostForm.Get("client_id")
-	if user, _, ok := r.BasicAuth(); ok {
-		id, _ = url.QueryUnescape(user)
-	}
+	id := cmp.Or(basicUser(r), r.PostForm.Get("client_id"))
 	if assertion := r.PostForm.Get("client_assertion"); id == "" && assertion != "" {
 		if said, err := jose.Parse(assertion); err == nil {
 			id = said.Issuer
