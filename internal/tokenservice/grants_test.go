@@ -1,6 +1,7 @@
 package tokenservice_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -334,6 +336,19 @@ func TestWithoutTheAPIServerASignerStopsInTime(t *testing.T) {
 	s.granted(s.post("token", "grant_type", "client_credentials"))
 	s.age = 5*time.Minute + 1
 	s.refused(s.post("token", "grant_type", "client_credentials"), http.StatusServiceUnavailable, "temporarily_unavailable")
+}
+
+func TestAnAPIServerThatDoesNotAnswerKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, cart()...)
+		s.silent = true
+		serverHangsUp, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		s.refused(s.post("token", "grant_type", "client_credentials"), http.StatusServiceUnavailable, "temporarily_unavailable")
+		if serverHangsUp.Err() != nil {
+			t.Error("nobody is there any more who hears the answer")
+		}
+	})
 }
 
 func TestServiceAccountsAreNotRefusedWhileTheAPIServerIsAway(t *testing.T) {

@@ -63,10 +63,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.report(c, answer)
 }
 
+// patience is how long an answer may take. The server hangs up after 10 seconds, and an API server or a database that does not answer
+// at all would otherwise have clients told nothing.
+const patience = 8 * time.Second
+
 // answer is the whole answer, which nothing is sent of before it is known.
 func (h *Handler) answer(r *http.Request, c *call) *answer {
 	a := &answer{header: http.Header{}, call: c}
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callKey{}, c), patience)
+	defer cancel()
+	r = r.WithContext(ctx)
 	defer h.bodies.count(r)()
 	if err := h.admit(r, c); err != nil {
 		op.WriteError(a, r, err, nil)

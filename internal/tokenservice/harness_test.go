@@ -66,8 +66,8 @@ type service struct {
 	store   *switched
 	// age is how old the view of the cluster is.
 	age time.Duration
-	// away keeps the API server from answering.
-	away bool
+	// away keeps the API server from answering, silent keeps whoever asks it waiting.
+	away, silent bool
 	// accounts are the ServiceAccounts of tokens.
 	accounts map[string]authenticationv1.UserInfo
 
@@ -164,6 +164,10 @@ type live struct {
 }
 
 func (l *live) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if l.of.silent {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if l.of.away {
 		return errAway
 	}
