@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/jose"
@@ -237,7 +238,21 @@ func TestWhoeverAsksTooOftenWaits(t *testing.T) {
 	s.refused(ask(), http.StatusTooManyRequests, "temporarily_unavailable")
 }
 
-func TestNoLineOfTheLogHoldsASecret(t *testing.T) {
+// metricsText is all that is told to Prometheus.
+func metricsText(t *testing.T) string {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, family := range families {
+		text.WriteString(family.String() + "\n")
+	}
+	return text.String()
+}
+
+func TestNothingThatIsToldHoldsASecret(t *testing.T) {
 	key, err := jose.GenerateKey(jose.ES256)
 	if err != nil {
 		t.Fatal(err)
@@ -269,15 +284,24 @@ func TestNoLineOfTheLogHoldsASecret(t *testing.T) {
 	if lines := strings.Count(said, "\n"); lines != 11 {
 		t.Errorf("there are %d lines for 11 decisions:\n%s", lines, said)
 	}
+	told := map[string]string{"the log": said, "the metrics": metricsText(t)}
+	for len(s.events.Events) > 0 {
+		told["the events"] += <-s.events.Events
+	}
 	for _, one := range append(secrets, secret, assert, till) {
 		if one == "" {
 			continue
 		}
 		for _, part := range append(strings.Split(one, "."), one) {
-			if strings.Contains(said, part) {
-				t.Errorf("the log holds %q", part)
+			for where, text := range told {
+				if strings.Contains(text, part) {
+					t.Errorf("%s: there is %q", where, part)
+				}
 			}
 		}
+	}
+	if !strings.Contains(told["the events"], v1alpha1.ReasonRefreshTokenReused) || !strings.Contains(told["the metrics"], "keyturn_token_endpoint_requests_total") {
+		t.Error("there is nothing to look at:", told["the events"])
 	}
 	for _, fact := range []string{`"tokenID"`, `"error":"invalid_grant"`, `"client":"shop.robot"`, `"grant":"TokenExchange"`, `"reason"`} {
 		if !strings.Contains(said, fact) {

@@ -115,7 +115,7 @@ func TestTheKeysPolicyHoldsForEveryToken(t *testing.T) {
 }
 
 func TestWhoProvesNoClientLearnsNothing(t *testing.T) {
-	s := begin(t, cart()...)
+	s := begin(t, append(cart(), elsewhere()...)...)
 	wrong := s.post("token", "grant_type", "client_credentials", "client_id", clientID, "client_secret", "kts_wrong")
 	s.refused(wrong, http.StatusUnauthorized, "invalid_client")
 	for sentence, form := range map[string][]string{

@@ -345,6 +345,11 @@ func (s *service) refused(r reply, status int, code string) {
 // account makes a token of a ServiceAccount that the API server knows.
 func (s *service) account(namespace, name string) string {
 	s.t.Helper()
+	return s.accountOf(namespace, name, types.UID(name))
+}
+
+func (s *service) accountOf(namespace, name string, uid types.UID) string {
+	s.t.Helper()
 	key, err := jose.GenerateKey(jose.ES256)
 	s.must(err)
 	subject := spec.ServiceAccountSubject(namespace, name)
@@ -355,11 +360,11 @@ func (s *service) account(namespace, name string) string {
 	compact, err := jose.Sign(key, "JWT", claims)
 	s.must(err)
 	object := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, Name: name, UID: types.UID(name), Labels: map[string]string{"role": "cashier"},
+		Namespace: namespace, Name: name, UID: uid, Labels: map[string]string{"role": "cashier"},
 	}}
 	s.write(object)
 	s.accounts[compact.Reveal()] = authenticationv1.UserInfo{
-		Username: subject, UID: name,
+		Username: subject, UID: string(uid),
 		Extra: map[string]authenticationv1.ExtraValue{
 			"authentication.kubernetes.io/pod-name": {name + "-1"}, "authentication.kubernetes.io/pod-uid": {"pod"},
 		},
