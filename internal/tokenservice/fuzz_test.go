@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/events"
 )
 
 // once counts answers.
@@ -39,12 +42,14 @@ func FuzzRequests(f *testing.F) {
 	} {
 		f.Add(seed.method, seed.path, seed.kind, seed.encoding, seed.authorization, seed.body)
 	}
+	s := begin(f, append(cart(), pods())...)
+	s.options.Log, s.options.Recorder = logr.Discard(), &events.FakeRecorder{}
+	s.serve()
 	f.Fuzz(func(t *testing.T, method, path, kind, encoding, authorization, body string) {
 		at, err := url.ParseRequestURI(path)
 		if err != nil {
 			t.Skip("net/http answers this")
 		}
-		s := begin(t, append(cart(), pods())...)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 		r.Method, r.URL = method, at
 		r.Header["Content-Type"], r.Header["Content-Encoding"], r.Header["Authorization"] = []string{kind}, []string{encoding}, []string{authorization}

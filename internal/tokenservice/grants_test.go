@@ -246,7 +246,7 @@ func (s *service) signed(typ string, changes map[string]any) string {
 	return forged(s.t, signer, typ, s.clock.Now(), changes)
 }
 
-func foreign(t *testing.T) string {
+func foreign(t testing.TB) string {
 	t.Helper()
 	key, err := jose.GenerateKey(jose.ES256)
 	if err != nil {
@@ -255,7 +255,7 @@ func foreign(t *testing.T) string {
 	return forged(t, key, "at+jwt", start(), nil)
 }
 
-func forged(t *testing.T, key jose.PrivateKey, typ string, now time.Time, changes map[string]any) string {
+func forged(t testing.TB, key jose.PrivateKey, typ string, now time.Time, changes map[string]any) string {
 	t.Helper()
 	claims := map[string]any{
 		"iss": issuer, "sub": "alice", "aud": []string{clientID}, "client_id": "x", "jti": "1",

@@ -54,7 +54,7 @@ func start() time.Time { return time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC) }
 
 // service is a Handler before a cluster of one SigningKey, bank/main, which namespace shop may use.
 type service struct {
-	t       *testing.T
+	t       testing.TB
 	api     client.WithWatch
 	clock   *clocktesting.FakeClock
 	lists   *denylist.Lists
@@ -78,7 +78,7 @@ type service struct {
 func (s *service) Age(time.Time) time.Duration { return s.age }
 
 // begin makes a service with a store in a file, and these objects besides the SigningKey.
-func begin(t *testing.T, objects ...client.Object) *service {
+func begin(t testing.TB, objects ...client.Object) *service {
 	t.Helper()
 	s := &service{
 		t: t, clock: clocktesting.NewFakeClock(start()), events: events.NewFakeRecorder(100), accounts: map[string]authenticationv1.UserInfo{},
