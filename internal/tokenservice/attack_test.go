@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -159,6 +160,45 @@ func TestAttacksByRequests(t *testing.T) {
 			t.Errorf("%s: Allow is %q", sentence, allow)
 		}
 	}
+}
+
+// slowly is a body during which time goes by and things happen.
+type slowly struct {
+	io.Reader
+	meanwhile func()
+}
+
+func (b *slowly) Read(p []byte) (int, error) {
+	if b.meanwhile != nil {
+		b.meanwhile()
+		b.meanwhile = nil
+	}
+	return b.Reader.Read(p)
+}
+
+func (b *slowly) Close() error { return nil }
+
+// TestWhoSendsSlowlyIsJudgedAtTheEnd: nobody keeps an instant, or a key that is about to change, by holding back his request.
+func TestWhoSendsSlowlyIsJudgedAtTheEnd(t *testing.T) {
+	s := begin(t, cart()...)
+	expiring := s.signed("at+jwt", map[string]any{"exp": start().Add(5 * time.Second).Unix()})
+	send := func(endpoint, form string, meanwhile func()) reply {
+		r := s.request(endpoint, "")
+		r.Body = &slowly{strings.NewReader(form + "&client_id=" + clientID + "&client_secret=" + secret), meanwhile}
+		return s.do(r)
+	}
+	wait := func() { s.clock.Step(7 * time.Second) }
+	if got := send("introspect", "token="+expiring, wait); got.said["active"] != false {
+		t.Error("a token that has expired meanwhile:", got.body)
+	}
+	claims := s.granted(send("token", "grant_type=client_credentials", wait))
+	if claims["iat"] != float64(s.clock.Now().Unix()) {
+		t.Errorf("iat is %v, want %d", claims["iat"], s.clock.Now().Unix())
+	}
+	s.refused(send("token", "grant_type=client_credentials", func() {
+		s.key.Spec.Tokens.AllowedNamespaces.From = v1alpha1.NamespacesFromSame
+		s.write(s.key)
+	}), http.StatusBadRequest, "unauthorized_client")
 }
 
 func basic(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }

@@ -22,10 +22,12 @@ import (
 
 // call is one request and what becomes of it. It goes through the library in the request's context.
 type call struct {
-	endpoint   Endpoint
-	key        types.NamespacedName
-	address    string
-	began      time.Time
+	endpoint Endpoint
+	key      types.NamespacedName
+	address  string
+	began    time.Time
+	// now is when it was received whole, which a client can put off: everything is judged as of then.
+	now        time.Time
 	signingKey *v1alpha1.SigningKey
 	grantType  string
 	// clientID is who the request says that it comes from, and who it comes from once that is proved.
@@ -92,7 +94,7 @@ func (c *call) failed(err error) error {
 		return c.unavailable(away.RetryAfter, err)
 	}
 	if early, ok := errors.AsType[*token.NotLawfulError](err); ok && !early.NotBefore.IsZero() {
-		return c.unavailable(early.NotBefore.Sub(c.began), err)
+		return c.unavailable(early.NotBefore.Sub(c.now), err)
 	}
 	if errors.Is(err, clientauth.ErrClient) {
 		return op.NewStatusError(oidc.ErrInvalidClient().WithDescription("the client has not proved itself"), http.StatusUnauthorized)

@@ -74,7 +74,7 @@ func (s *service) accept(ctx context.Context, c *call, compact string) (jose.Tok
 		return bad(err)
 	case says.Issuer != issuer || says.Type != jose.TypeAccessToken:
 		return bad(errForeign)
-	case !c.began.Before(says.Expiry) || c.began.Before(says.NotBefore.Truncate(time.Second)):
+	case !c.now.Before(says.Expiry) || c.now.Before(says.NotBefore.Truncate(time.Second)):
 		return bad(errExpired)
 	}
 	list, err := s.DenyLists.Of(ctx, c.key)

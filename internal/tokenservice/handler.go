@@ -56,9 +56,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	now := h.Clock.Now()
-	c := &call{endpoint: endpoint, key: name, address: address(r), began: now}
+	c := &call{endpoint: endpoint, key: name, address: address(r), began: h.Clock.Now()}
 	answer := h.answer(r, c)
+	if c.invalidClient() {
+		h.limits.failed(c.address, c.now)
+	}
 	answer.write(w)
 	h.report(c, answer)
 }
@@ -80,28 +82,23 @@ func (h *Handler) answer(r *http.Request, c *call) *answer {
 	}
 	r.URL = &url.URL{Path: "/" + string(c.endpoint)}
 	h.protocol.ServeHTTP(a, r)
-	if c.invalidClient() {
-		h.limits.failed(c.address, c.began)
-	}
 	return a
 }
 
-// admit refuses what costs nothing to refuse, and finds the issuer.
+// admit refuses what costs nothing to refuse, takes the request in, and finds the issuer: not before, as its owner may change it while
+// a client takes its time.
 func (h *Handler) admit(r *http.Request, c *call) error {
 	if wait, ok := h.limits.address(c.address, c.began); !ok {
 		return c.tooMany(wait)
 	}
-	key, err := h.issuer(r.Context(), c)
-	if err != nil {
-		return err
-	}
-	c.signingKey = key
-	if err := guard(r, c); err != nil {
+	err := guard(r, c)
+	if c.now = h.Clock.Now(); err != nil {
 		return err
 	}
 	nameNobody(r, c)
 	c.clientID = claimedClient(r)
-	return nil
+	c.signingKey, err = h.issuer(r.Context(), c)
+	return err
 }
 
 // issuer returns the SigningKey whose endpoint was asked. What there is not is told from what has no endpoint by nobody.
@@ -113,7 +110,7 @@ func (h *Handler) issuer(ctx context.Context, c *call) (*v1alpha1.SigningKey, er
 		return nil, c.notFound("no such SigningKey")
 	case err != nil:
 		return nil, c.unavailable(time.Second, err)
-	case h.View.Age(c.began) > h.Operator.SignerStaleness:
+	case h.View.Age(c.now) > h.Operator.SignerStaleness:
 		return nil, c.unavailable(retryOutage, errors.New("the API server has not been heard of for too long"))
 	case h.Operator.TokenEndpoint(key) == "" || !key.DeletionTimestamp.IsZero():
 		return nil, c.notFound("the SigningKey has no endpoints: its issuer is no https URL, or it is being deleted")

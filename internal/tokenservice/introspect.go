@@ -77,7 +77,7 @@ func (s *service) lookAtRefresh(ctx context.Context, c *call, text string) (stat
 	if err != nil {
 		return status{}, err
 	}
-	if state := family.Judge(token, c.began); state != refresh.Usable {
+	if state := family.Judge(token, c.now); state != refresh.Usable {
 		return status{}, badGrant(string(state))
 	}
 	issuer, err := s.Operator.Issuer(c.signingKey)

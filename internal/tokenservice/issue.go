@@ -59,7 +59,7 @@ func (s *service) issue(ctx context.Context, c *call, terms grant.Terms, subject
 	}
 	refused := s.Permit.CheckIssue(c.signingKey, permit.Issue{
 		Namespace: spec.Namespace{Name: namespace.Name, Labels: namespace.Labels}, Request: request, Vouched: terms.Delegated,
-	}, c.began)
+	}, c.now)
 	if len(refused) > 0 {
 		return nil, &grant.Error{Code: grant.UnauthorizedClient, Description: refused[0].Error()}
 	}
@@ -132,7 +132,7 @@ func (s *service) sign(ctx context.Context, c *call, request token.Request, scop
 		return nil, err
 	}
 	keys := token.Keys{Ring: ring.Ring(), Revoked: spec.RevokedKeyIDs(c.signingKey), Denied: list}
-	terms, err := token.Lawful(request, keys, c.began)
+	terms, err := token.Lawful(request, keys, c.now)
 	if err != nil && c.signingKey.Status.ObservedGeneration < c.signingKey.Generation {
 		return nil, errRingFollows
 	}

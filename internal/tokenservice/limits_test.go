@@ -34,6 +34,17 @@ func TestNobodyUsesUpWhatAnotherMayAsk(t *testing.T) {
 	s.refused(s.from("192.0.2.1:1", secret), http.StatusTooManyRequests, "temporarily_unavailable")
 }
 
+func TestWhoProvesNothingWaitsAsLongAsWhoFails(t *testing.T) {
+	s := begin(t, cart()...)
+	s.options.Limits = tokenservice.Limits{PerAddress: 5}
+	s.serve()
+	anonymous := func() reply { return s.post("token", "anonymous", "", "grant_type", "client_credentials") }
+	for range 2 {
+		s.refused(anonymous(), http.StatusUnauthorized, "invalid_client")
+	}
+	s.refused(anonymous(), http.StatusTooManyRequests, "temporarily_unavailable")
+}
+
 func TestAHostHasOneShareWhateverItCallsItself(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		address func(i int) string

@@ -29,7 +29,7 @@ func (s *service) start(ctx context.Context, c *call, terms grant.Terms) refresh
 		Audiences: terms.Audiences, Scopes: terms.Scopes, ServiceAccount: c.account(),
 	}
 	idle, absolute := spec.RefreshDurations(t)
-	began, err := s.Families.Create(ctx, granted, refresh.Lifetimes{Idle: idle, Absolute: absolute}, c.began)
+	began, err := s.Families.Create(ctx, granted, refresh.Lifetimes{Idle: idle, Absolute: absolute}, c.now)
 	if err != nil {
 		c.reason = fmt.Errorf("no refresh token is issued: %w", err)
 		refreshTokensMissing.Inc()
@@ -71,7 +71,7 @@ func (s *service) replace(ctx context.Context, c *call, text string, asks grant.
 		return nil, err
 	}
 	asks.Before = &grant.Before{Subject: family.Subject, Audiences: family.Audiences, Scopes: family.Scopes}
-	terms, err := grant.Decide(c.client(), asks, c.began)
+	terms, err := grant.Decide(c.client(), asks, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *service) usable(ctx context.Context, c *call, text string) (refresh.Tok
 	if err != nil {
 		return token, family, err
 	}
-	switch state := family.Judge(token, c.began); state {
+	switch state := family.Judge(token, c.now); state {
 	case refresh.Usable:
 	case refresh.Reused:
 		_, err := s.use(ctx, c, token) // This is what revokes the family.
@@ -119,7 +119,7 @@ func (s *service) find(ctx context.Context, c *call, text string) (refresh.Token
 	if s.Families == nil {
 		return token, refresh.Family{}, badGrant("the operator has no token store")
 	}
-	found, err := s.Families.Lookup(ctx, token, c.began)
+	found, err := s.Families.Lookup(ctx, token, c.now)
 	if err != nil {
 		return token, refresh.Family{}, err
 	}
@@ -143,7 +143,7 @@ func (c *call) has(family refresh.Family) bool {
 // use replaces a token by its successor. A second use revokes all that came of the same grant.
 func (s *service) use(ctx context.Context, c *call, token refresh.Token) (refresh.Token, error) {
 	idle, _ := spec.RefreshDurations(c.proof.Client)
-	used, err := s.Families.Use(ctx, token, idle, c.began)
+	used, err := s.Families.Use(ctx, token, idle, c.now)
 	if err != nil {
 		return refresh.Token{}, err
 	}
@@ -172,7 +172,7 @@ func (s *service) revokeFamily(ctx context.Context, c *call, text string) error 
 		return nil
 	}
 	if err == nil {
-		_, err = s.Families.Revoke(ctx, token, refresh.ReasonClient, c.began)
+		_, err = s.Families.Revoke(ctx, token, refresh.ReasonClient, c.now)
 	}
 	if err != nil {
 		return c.failed(err)

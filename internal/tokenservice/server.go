@@ -50,7 +50,7 @@ func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	}
 	c.proof, c.bySubject = proof, subject
 	c.clientID = spec.ClientID(proof.Client.Namespace, proof.Client.Name)
-	if wait, ok := s.limits.client(c.clientID, c.began); !ok {
+	if wait, ok := s.limits.client(c.clientID, c.now); !ok {
 		return nil, c.tooMany(wait)
 	}
 	return proved{id: c.clientID, grants: grantsOf(proof.Client)}, nil
@@ -122,7 +122,7 @@ func (s *server) ClientCredentialsExchange(
 
 // begin grants what rests upon no refresh token, and a first one with it where the client may have any.
 func (s *service) begin(ctx context.Context, c *call, asks grant.Asked, subjectClaims map[string]any) (*op.Response, error) {
-	terms, err := grant.Decide(c.client(), asks, c.began)
+	terms, err := grant.Decide(c.client(), asks, c.now)
 	if err != nil {
 		return nil, c.failed(err)
 	}
