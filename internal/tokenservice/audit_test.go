@@ -1,12 +1,17 @@
 package tokenservice_test
 
 import (
+	"context"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/tokenservice"
 )
 
 // TestNothingThatARequestSaysIsSaidAgain: neither the answer nor the log quotes what anybody can send. Who mistakes a parameter would
@@ -57,6 +62,39 @@ func TestNothingThatARequestSaysIsSaidAgain(t *testing.T) {
 }
 
 func short(text string) string { return text[:min(len(text), 400)] }
+
+// heard is what a library logs by itself.
+type heard struct {
+	slog.Handler
+	audited, others *atomic.Int32
+}
+
+func (h heard) Handle(ctx context.Context, _ slog.Record) error {
+	if tokenservice.IsAudited(ctx) {
+		h.audited.Add(1)
+	} else {
+		h.others.Add(1)
+	}
+	return nil
+}
+
+// TestWhatTheLibraryLogsOfARequestCanBeLeftOut: by its context, which is all that tells it from what others log.
+func TestWhatTheLibraryLogsOfARequestCanBeLeftOut(t *testing.T) {
+	s := begin(t, cart()...)
+	log := heard{slog.NewTextHandler(io.Discard, nil), &atomic.Int32{}, &atomic.Int32{}}
+	before := slog.Default()
+	slog.SetDefault(slog.New(log))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	s.post("token", "grant_type", "client_credentials")
+	s.post("token", "grant_type", "client_credentials", "client_id", clientID, "client_secret", "x")
+	s.post("token", "grant_type", "refresh_token", "refresh_token", "x")
+	s.post("token", "grant_type", "password")
+	s.post("introspect", "token", "")
+	s.post("revoke", "token", s.signed("at+jwt", nil))
+	if audited, others := log.audited.Load(), log.others.Load(); audited < 5 || others > 0 {
+		t.Errorf("of 5 errors %d were logged with the context of their request, %d without", audited, others)
+	}
+}
 
 func TestTheAuditTellsWhoWasSaidToAsk(t *testing.T) {
 	key, err := jose.GenerateKey(jose.ES256)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -25,11 +26,11 @@ func (s *server) TokenExchange(ctx context.Context, r *op.ClientRequest[oidc.Tok
 	asks := asked(grant.TokenExchange, r.Form)
 	switch data := r.Data; {
 	case data.ActorToken != "" || data.ActorTokenType != "":
-		return nil, refuse(400, "there is no actor_token: the client is who acts for the subject")
+		return nil, refuse(http.StatusBadRequest, "there is no actor_token: the client is who acts for the subject")
 	case data.RequestedTokenType != "" && data.RequestedTokenType != oidc.AccessTokenType && data.RequestedTokenType != oidc.JWTTokenType:
-		return nil, refuse(400, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token")
+		return nil, refuse(http.StatusBadRequest, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token")
 	case data.SubjectTokenType != oidc.AccessTokenType && data.SubjectTokenType != oidc.JWTTokenType:
-		return nil, refuse(400, "subject_token_type must be urn:ietf:params:oauth:token-type:access_token or urn:ietf:params:oauth:token-type:jwt")
+		return nil, refuse(http.StatusBadRequest, "subject_token_type must be urn:ietf:params:oauth:token-type:access_token or urn:ietf:params:oauth:token-type:jwt")
 	case c.bySubject:
 		return s.begin(ctx, c, asks, nil)
 	}
