@@ -14,7 +14,7 @@ import (
 
 // some draws of a few names, so that what is allowed, had and asked for often meets.
 func some(t *rapid.T, label string, names ...string) []string {
-	return rapid.SliceOfN(rapid.SampledFrom(names), 0, 4).Draw(t, label)
+	return rapid.SliceOfN(rapid.SampledFrom(names), 0, rapid.SampledFrom([]int{0, 1, 4}).Draw(t, "at most")).Draw(t, label)
 }
 
 func drawBefore(t *rapid.T, kind grant.Type) *grant.Before {
@@ -27,7 +27,11 @@ func drawBefore(t *rapid.T, kind grant.Type) *grant.Before {
 		Scopes:    some(t, "scopes before", "r", "w", "x"),
 	}
 	if kind == grant.TokenExchange {
-		before.Expiry = now().Add(time.Duration(rapid.Int64Range(int64(-time.Minute), int64(2*time.Hour)).Draw(t, "left")))
+		if rapid.IntRange(0, 3).Draw(t, "for others") > 0 { // Most are granted, or the rest is tried too seldom.
+			before.Audiences = append(before.Audiences, "my.id")
+		}
+		// Not from a range, of which small numbers are drawn mostly: those would have expired.
+		before.Expiry = now().Add(rapid.SampledFrom([]time.Duration{-time.Minute, 999 * time.Millisecond, time.Second, 90_300 * time.Millisecond, time.Hour}).Draw(t, "left"))
 		before.Actor = actors(rapid.SliceOfN(rapid.SampledFrom([]string{"me", "desk"}), 0, 6).Draw(t, "actors")...)
 	}
 	return before
@@ -38,7 +42,7 @@ func TestNothingIsGrantedThatWasNotAllowed(t *testing.T) {
 	kinds := []grant.Type{grant.ClientCredentials, grant.RefreshToken, grant.TokenExchange}
 	rapid.Check(t, func(t *rapid.T) {
 		c := grant.Client{
-			ID: "my.id", Subject: "me", Grants: rapid.SliceOfN(rapid.SampledFrom(kinds), 1, 3).Draw(t, "grants"),
+			ID: "my.id", Subject: "me", Grants: rapid.SampledFrom([][]grant.Type{kinds, kinds, kinds[:2], kinds[1:], {kinds[0], kinds[2]}}).Draw(t, "grants"),
 			Audiences: append(some(t, "audiences", "a", "b", "my.id"), "a"), Scopes: some(t, "scopes", "r", "w"),
 			Duration: time.Duration(rapid.IntRange(1, 7200).Draw(t, "duration")) * time.Second,
 		}
