@@ -80,6 +80,9 @@ func (s *service) lookAtRefresh(ctx context.Context, c *call, text string) (stat
 	if state := family.Judge(token, c.now); state != refresh.Usable {
 		return status{}, badGrant(string(state))
 	}
+	if err := s.notTakenBack(ctx, c, family); err != nil {
+		return status{}, err
+	}
 	issuer, err := s.Operator.Issuer(c.signingKey)
 	if err != nil {
 		return status{}, err

@@ -99,15 +99,20 @@ func (s *service) usable(ctx context.Context, c *call, text string) (refresh.Tok
 	default:
 		return token, family, badGrant(string(state))
 	}
+	return token, family, s.notTakenBack(ctx, c, family)
+}
+
+// notTakenBack judges a grant by the deny list, which knows of a TokenRevocation before the store does.
+func (s *service) notTakenBack(ctx context.Context, c *call, family refresh.Family) error {
 	list, err := s.DenyLists.Of(ctx, c.key)
 	if err != nil {
-		return token, family, err
+		return err
 	}
 	told := denylist.Token{Subject: family.Subject, ClientID: family.ClientID, IssuedAt: family.CreatedAt}
 	if _, denied := list.Denies(told); denied {
-		return token, family, badGrant("taken back by a TokenRevocation")
+		return badGrant("taken back by a TokenRevocation")
 	}
-	return token, family, nil
+	return nil
 }
 
 // find returns the family of a refresh token of this client. To others it is as unknown as any.

@@ -171,6 +171,9 @@ func TestARevocationEndsTheGrantsBeforeIt(t *testing.T) {
 		s.revoke("all", what)
 		s.clock.Step(time.Second)
 		t.Log(sentence)
+		if told := s.post("introspect", "token", before); told.said["active"] != false {
+			t.Errorf("introspection: %s", told.body)
+		}
 		s.unusable(s.refresh(before))
 		s.granted(s.refresh(s.first()))
 	}
