@@ -82,8 +82,19 @@ func (c *cluster) nameURL(t *testing.T) {
 func (c *cluster) installed(t *testing.T, named ...string) {
 	t.Helper()
 	c.awaitOperator(t)
+	c.awaitAdmission(t, named...)
 	c.noteRights(t, named...)
 	c.installs++
+}
+
+// awaitAdmission waits until the API server reaches the webhook: the node learns of a Service's new addresses a moment after they are
+// ready.
+func (c *cluster) awaitAdmission(t *testing.T, named ...string) {
+	t.Helper()
+	namespace := append(named, metav1.NamespaceDefault)[0]
+	eventually(t, "the API server reaches admission", func() error {
+		return c.Create(t.Context(), newKey(namespace, "asked", "https://asked.example.com"), client.DryRunAll)
+	})
 }
 
 // isEmpty fails if the cluster has anything of Keyturn's, so that an install really begins from nothing.
