@@ -110,6 +110,9 @@ func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 	w.denied = denied
 	ring, err := r.Rings.Ring(ctx, key)
 	if errors.Is(err, ringstore.ErrNoRing) {
+		ring, err = r.Rings.Confirmed(ctx, key) // The cache may be behind the one that the status came with.
+	}
+	if errors.Is(err, ringstore.ErrNoRing) {
 		return notReady(key)
 	}
 	w.ring = ring

@@ -58,16 +58,20 @@ func New(cache, live client.Reader, clk clock.PassiveClock, staleness time.Durat
 // what a token is judged by.
 func (s *Store) Ring(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
 	e, err := s.cached(ctx, key, s.clock.Now())
-	return e.ring, err
+	if err != nil {
+		return keyring.Keyring{}, err
+	}
+	return e.believed(key)
 }
 
 // Fresh returns the ring as the API server knew it no longer than half the staleness ago, or ErrNoRing. It is what a
 // token is signed with: a signer that cannot reach the API server stops before the retirement of its key has run out. It waits for
-// the API server for 3 seconds at most.
+// the API server for 3 seconds at most. Such a token is issued at an instant from before the call, and not after: a process can be
+// frozen while it waits for the answer.
 func (s *Store) Fresh(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
 	now := s.clock.Now()
 	e, err := s.cached(ctx, key, now)
-	if err == nil && s.isFresh(e, now) {
+	if err == nil && s.isFresh(e, now) && !e.isOutdated(key) {
 		return e.ring, nil
 	}
 	if err != nil && !errors.Is(err, ErrNoRing) {
@@ -92,7 +96,21 @@ func (s *Store) Confirmed(ctx context.Context, key *v1alpha1.SigningKey) (keyrin
 	}
 	e.heard = now
 	s.keep(key.UID, e)
+	return e.believed(key)
+}
+
+// believed returns the ring, or ErrNoRing for one that somebody has rolled back: nobody judges or signs by it before the
+// controller has made up for it.
+func (e entry) believed(key *v1alpha1.SigningKey) (keyring.Keyring, error) {
+	if e.isOutdated(key) {
+		return keyring.Keyring{}, fmt.Errorf("%w: the one in its Secret is older than the one that its status speaks of", ErrNoRing)
+	}
 	return e.ring, nil
+}
+
+// isOutdated says whether the ring is older than the one that the status, which only the operator writes, speaks of.
+func (e entry) isOutdated(key *v1alpha1.SigningKey) bool {
+	return e.ring.Ring().Generation < key.Status.RingGeneration
 }
 
 // Forget drops what is kept of a SigningKey that is no more.

@@ -269,6 +269,54 @@ func TestARestoreOfAnOlderRingIsSeen(t *testing.T) {
 	b.mustSign(t, b.store.Ring, olderID)
 }
 
+// TestARingThatIsOlderThanTheStatusTellsIsNotBelieved because its keys may have been revoked or removed since, and tokens of
+// those that followed would look as if nobody could verify them.
+func TestARingThatIsOlderThanTheStatusTellsIsNotBelieved(t *testing.T) {
+	b := newBench()
+	older, _ := ringSecret(t, 11)
+	b.both(older)
+	b.key.Status.RingGeneration = 2
+	for name, ask := range b.asks() {
+		if ring, err := ask(t.Context(), b.key); !errors.Is(err, ringstore.ErrNoRing) || !ring.IsEmpty() {
+			t.Errorf("%s: error is %v, want %v", name, err, ringstore.ErrNoRing)
+		}
+	}
+	b.key.Status.RingGeneration = 1
+	for _, ask := range b.asks() {
+		if _, err := ask(t.Context(), b.key); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestACacheThatIsBehindTheStatusIsNotWaitedFor because caches of two kinds follow each for itself.
+func TestACacheThatIsBehindTheStatusIsNotWaitedFor(t *testing.T) {
+	b := newBench()
+	older, _ := ringSecret(t, 10)
+	b.both(older)
+	_, err := b.store.Fresh(t.Context(), b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, newerID := ringSecret(t, 11)
+	data, err := keyring.Decode(newer.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := data.Ring()
+	next.Generation = 2
+	ring, err := data.With(next, &keyring.Minter{}, jose.KeySet{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if newer.Data, err = ring.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	b.live.set(newer)
+	b.key.Status.RingGeneration = 2
+	b.mustSign(t, b.store.Fresh, newerID)
+}
+
 // TestASecretThatWasMadeAnewIsSeenAtOnce although its version may be any.
 func TestASecretThatWasMadeAnewIsSeenAtOnce(t *testing.T) {
 	b := newBench()
