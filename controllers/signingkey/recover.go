@@ -45,9 +45,8 @@ func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
 	ring := w.ring.Ring()
 	ring.Denied = w.deniedToo(ring.Denied)
 	ring = ring.Recover(found, w.key.Status.RingGeneration, w.policy, w.longestKnown(), r.Clock.Now())
-	if !w.ring.IsEmpty() || len(found) > 0 || len(ring.Denied) > 0 {
-		w.ring, err = w.ring.With(ring, &keyring.Minter{}, published)
-	}
+	// Also where nothing was found: the ring goes on counting, or it would pass for an older one.
+	w.ring, err = w.ring.With(ring, &keyring.Minter{}, published)
 	return err
 }
 
