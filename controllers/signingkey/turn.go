@@ -59,8 +59,11 @@ func (r *Reconciler) checkPlace(ctx context.Context, w *world) error {
 		"ConfigMap %s exists and does not belong to this SigningKey: delete it, or name another in spec.jwks.name", name.Name)}
 }
 
-// advance decides what becomes of the ring and stores it.
+// advance decides what becomes of the ring and stores it, at once or not at all: a process that was frozen in between must not
+// store that a key was retired long ago which has signed all the time.
 func (r *Reconciler) advance(ctx context.Context, w *world) error {
+	ctx, cancel := context.WithTimeout(ctx, w.policy.StoreWithin())
+	defer cancel()
 	minter := &keyring.Minter{}
 	outcome, err := w.ring.Ring().Advance(w.policy, w.seen(), r.Clock.Now(), minter.Mint)
 	if err != nil {

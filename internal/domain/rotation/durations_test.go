@@ -32,7 +32,7 @@ func TestChangedDurations(t *testing.T) {
 		"staleness lengthened when it signs no more":                           {[]moment{{110 * s, staleness(25 * s)}}, 159 * s},
 		"staleness shortened while it signs":                                   {[]moment{{50 * s, staleness(4 * s)}}, 139 * s},
 		"staleness shortened when it signs no more":                            {[]moment{{110 * s, staleness(4 * s)}}, 139 * s},
-		"a copy takes longer than staleness: who mounts the key signs as long": {[]moment{{50 * s, propagation(7 * s)}}, 141 * s},
+		"a copy takes longer than staleness: who mounts the key signs as long": {[]moment{{50 * s, propagation(7 * s)}}, 143 * s},
 		"skew lengthened when it signs no more":                                {[]moment{{110 * s, skew(6 * s)}}, 147 * s},
 		"skew shortened when it signs no more":                                 {[]moment{{110 * s, skew(0)}}, 139 * s},
 	} {

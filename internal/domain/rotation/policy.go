@@ -37,8 +37,19 @@ func (p Policy) Lead() time.Duration {
 // retirement, or an application that still mounts the private half, signs that much later. The skew counts twice:
 // once between the signer's and the verifier's clock, once between the clocks that retire and that remove the key.
 func (p Policy) Margin() time.Duration {
-	return 2*p.Skew + max(p.SignerStaleness, p.Propagation)
+	return 2*p.Skew + max(p.SignerStaleness, p.StoreWithin()+max(half(p.SignerStaleness), p.Propagation))
 }
+
+// StoreWithin is how long after it was decided a ring may be stored, and not later: until then everybody goes on with the ring
+// before, although this one says since when a key is retired or revoked. Signers ask again within half of SignerStaleness, so
+// that the other half is there for it.
+func (p Policy) StoreWithin() time.Duration {
+	const shortest, longest = time.Second, 10 * time.Second
+	return max(shortest, min(longest, p.SignerStaleness-half(p.SignerStaleness)))
+}
+
+// half is half of a duration in whole seconds, or more.
+func half(d time.Duration) time.Duration { return ((d + time.Second) / 2).Truncate(time.Second) }
 
 // KeysAtOnce is the most keys that planned rotation under this policy publishes at one instant.
 func (p Policy) KeysAtOnce() int {

@@ -19,8 +19,18 @@ func TestPolicyDurations(t *testing.T) {
 		t.Errorf("got margin %s, want 9s: twice the skew of 2s and staleness of 5s", got)
 	}
 	p.Propagation = 6 * s
-	if got := p.Margin(); got != 10*s {
-		t.Errorf("got margin %s, want 10s: twice the skew of 2s and propagation of 6s", got)
+	if got := p.Margin(); got != 12*s {
+		t.Errorf("got margin %s, want 12s: twice the skew of 2s, propagation of 6s, and 2s in which the ring is stored", got)
+	}
+}
+
+func TestStoreWithin(t *testing.T) {
+	for staleness, want := range map[time.Duration]time.Duration{
+		0: time.Second, 3 * time.Second: time.Second, 5 * time.Second: 2 * time.Second, time.Minute: 10 * time.Second, time.Hour: 10 * time.Second,
+	} {
+		if got := (rotation.Policy{SignerStaleness: staleness}).StoreWithin(); got != want {
+			t.Errorf("staleness %s: a ring is stored within %s, want %s", staleness, got, want)
+		}
 	}
 }
 
