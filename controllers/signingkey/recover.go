@@ -43,7 +43,7 @@ func (r *Reconciler) recoverRing(ctx context.Context, w *world) error {
 		w.lost = "Secret " + w.secret.Name + " holds an older ring than the one published"
 	}
 	ring := w.ring.Ring()
-	ring.Denied = w.deniedToo(ring.Denied)
+	ring.Denied = w.deniedToo(ring.Denied, r.Clock.Now())
 	ring = ring.Recover(found, w.key.Status.RingGeneration, w.policy, w.longestKnown(), r.Clock.Now())
 	// Also where nothing was found: the ring goes on counting, or it would pass for an older one.
 	w.ring, err = w.ring.With(ring, &keyring.Minter{}, published)
@@ -80,16 +80,22 @@ func (r *Reconciler) published(ctx context.Context, w *world) (jose.KeySet, erro
 	return jose.NewKeySet(keys...), nil
 }
 
-// deniedToo adds the revoked keys that only the status still knows.
-func (w *world) deniedToo(denied []rotation.Denial) []rotation.Denial {
+// deniedToo adds the revoked keys that only the status still knows: those that were revoked before the ring was lost, and those
+// that were revoked since, of which no ring has noted it.
+func (w *world) deniedToo(denied []rotation.Denial, now time.Time) []rotation.Denial {
+	soon := now.UTC().Truncate(time.Second).Add(time.Second)
 	for _, k := range w.key.Status.Keys {
 		known := slices.ContainsFunc(denied, func(d rotation.Denial) bool { return d.ID == k.ID })
-		if k.State != v1alpha1.KeyRevoked || known || k.RetiredAt == nil || k.RemoveAfter == nil {
+		// One that is in an older ring, and revoked since, leaves it as any other does that the spec names.
+		_, held := w.ring.Ring().Key(k.ID)
+		if known || !spec.IsRevoked(w.key, k.ID) || held && k.State != v1alpha1.KeyRevoked {
 			continue
 		}
-		denied = append(denied, rotation.Denial{
-			ID: k.ID, Algorithm: string(k.Algorithm), RevokedAt: k.RetiredAt.UTC(), Until: k.RemoveAfter.UTC(),
-		})
+		denial := rotation.Denial{ID: k.ID, Algorithm: string(k.Algorithm), RevokedAt: soon, Until: soon.Add(w.longestKnown() + w.policy.Margin())}
+		if k.RetiredAt != nil && k.RemoveAfter != nil {
+			denial.RevokedAt, denial.Until = k.RetiredAt.UTC(), k.RemoveAfter.UTC()
+		}
+		denied = append(denied, denial)
 	}
 	return denied
 }
