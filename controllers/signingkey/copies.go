@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -60,9 +61,9 @@ func (r *Reconciler) confirmMissing(ctx context.Context, w *world) error {
 		if key.State != rotation.Pending || key.PublishedAt.IsZero() || seen[key.ID] != rotation.Missing {
 			continue
 		}
-		for ns, cm := range w.copies {
+		for _, ns := range slices.Sorted(maps.Keys(w.copies)) {
 			fresh := &corev1.ConfigMap{}
-			err := r.Live.Get(ctx, client.ObjectKeyFromObject(cm), fresh)
+			err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.copies[ns]), fresh)
 			switch {
 			case apierrors.IsNotFound(err):
 				delete(w.copies, ns)
