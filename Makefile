@@ -76,6 +76,22 @@ test: launcher ## Run all tests, on a real API server and with the race detector
 	@go test $(RACE) -v -run '^TestForeignLibrariesAreHere$$' ./test/interop | \
 		sed -n 's/^ *[a-z_]*\.go:[0-9]*: /Skipped tests of test\/interop: /p'
 
+# How many simulated worlds to play, from which seed on. SEEDS=1 prints the story of one.
+SEEDS ?= 2000
+SEED ?= 0
+
+.PHONY: sim
+sim: simulator ## Play simulated worlds around the operator, and judge them (SEEDS=2000, SEED=0; SEEDS=1 prints the story)
+	@nice .cache/bin/sim -seeds=$(SEEDS) -seed=$(SEED)
+
+.PHONY: sim-mutations
+sim-mutations: simulator ## Break the source on purpose, and show that the simulated worlds find it
+	@nice .cache/bin/sim -mutations -seeds=1000 -seed=$(SEED)
+
+.PHONY: simulator
+simulator:
+	@go build -buildvcs=false -o .cache/bin/sim ./test/simulation/sim
+
 # lint, verify and generate
 -include hack/tools/tools.mk
 # image and dist

@@ -28,9 +28,14 @@ const (
 	ConfigMaps    Kind = "ConfigMap"
 	SigningKeys   Kind = "SigningKey"
 	ServiceTokens Kind = "ServiceToken"
+
+	// Nobody creates objects of these yet: whoever lists them finds none.
+	TokenClients     Kind = "TokenClient"
+	TokenPolicies    Kind = "TokenPolicy"
+	TokenRevocations Kind = "TokenRevocation"
 )
 
-// Kinds are all kinds, in the order in which they are listed.
+// Kinds are all kinds of which there are objects, in the order in which they are listed.
 func Kinds() []Kind { return []Kind{Namespaces, SigningKeys, ServiceTokens, Secrets, ConfigMaps} }
 
 // KindOf is the kind of an object or of a list of them.
@@ -46,6 +51,12 @@ func KindOf(object any) Kind {
 		return SigningKeys
 	case *v1alpha1.ServiceToken, *v1alpha1.ServiceTokenList:
 		return ServiceTokens
+	case *v1alpha1.TokenClient, *v1alpha1.TokenClientList:
+		return TokenClients
+	case *v1alpha1.TokenPolicy, *v1alpha1.TokenPolicyList:
+		return TokenPolicies
+	case *v1alpha1.TokenRevocation, *v1alpha1.TokenRevocationList:
+		return TokenRevocations
 	case *metav1.PartialObjectMetadata, *metav1.PartialObjectMetadataList:
 		return Namespaces // the only kind of which Keyturn reads metadata alone
 	default:
