@@ -108,10 +108,7 @@ func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 		return fmt.Errorf("read deny list: %w", err)
 	}
 	w.denied = denied
-	ring, err := r.Rings.Ring(ctx, key)
-	if errors.Is(err, ringstore.ErrNoRing) {
-		ring, err = r.Rings.Confirmed(ctx, key) // The cache may be behind the one that the status came with.
-	}
+	ring, err := r.Rings.Latest(ctx, key)
 	if errors.Is(err, ringstore.ErrNoRing) {
 		return notReady(key)
 	}

@@ -100,7 +100,7 @@ func (r *Reconciler) observeKey(ctx context.Context, w *world) error {
 		return nil
 	}
 	w.key = key
-	_, err := r.Rings.Ring(ctx, key)
+	_, err := r.Rings.Latest(ctx, key)
 	if errors.Is(err, ringstore.ErrNoRing) {
 		w.block(kube.Problemf(v1alpha1.ReasonSigningKeyNotReady,
 			"SigningKey %s has no key that signs yet: see its conditions", name))

@@ -64,6 +64,16 @@ func (s *Store) Ring(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Key
 	return e.believed(key)
 }
 
+// Latest returns what Ring does and, where that is ErrNoRing, what Confirmed does: the cache may not have heard of the ring yet
+// that the SigningKey's status came with.
+func (s *Store) Latest(ctx context.Context, key *v1alpha1.SigningKey) (keyring.Keyring, error) {
+	ring, err := s.Ring(ctx, key)
+	if errors.Is(err, ErrNoRing) {
+		return s.Confirmed(ctx, key)
+	}
+	return ring, err
+}
+
 // Fresh returns the ring as the API server knew it no longer than half the staleness ago, or ErrNoRing. It is what a
 // token is signed with: a signer that cannot reach the API server stops before the retirement of its key has run out. It waits for
 // the API server for 3 seconds at most. Such a token is issued at an instant from before the call, and not after: a process can be

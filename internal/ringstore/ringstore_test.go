@@ -291,10 +291,19 @@ func TestARingThatIsOlderThanTheStatusTellsIsNotBelieved(t *testing.T) {
 
 // TestACacheThatIsBehindTheStatusIsNotWaitedFor because caches of two kinds follow each for itself.
 func TestACacheThatIsBehindTheStatusIsNotWaitedFor(t *testing.T) {
+	for name, ask := range map[string]func(*ringstore.Store) ask{
+		"Fresh":  func(s *ringstore.Store) ask { return s.Fresh },
+		"Latest": func(s *ringstore.Store) ask { return s.Latest },
+	} {
+		t.Run(name, func(t *testing.T) { isNotWaitedFor(t, ask) })
+	}
+}
+
+func isNotWaitedFor(t *testing.T, ask func(*ringstore.Store) ask) {
 	b := newBench()
 	older, _ := ringSecret(t, 10)
 	b.both(older)
-	_, err := b.store.Fresh(t.Context(), b.key)
+	_, err := ask(b.store)(t.Context(), b.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +323,7 @@ func TestACacheThatIsBehindTheStatusIsNotWaitedFor(t *testing.T) {
 	}
 	b.live.set(newer)
 	b.key.Status.RingGeneration = 2
-	b.mustSign(t, b.store.Fresh, newerID)
+	b.mustSign(t, ask(b.store), newerID)
 }
 
 // TestASecretThatWasMadeAnewIsSeenAtOnce although its version may be any.

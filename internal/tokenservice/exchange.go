@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -14,6 +15,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain/denylist"
 	"github.com/keyturn/keyturn/internal/domain/grant"
 	"github.com/keyturn/keyturn/internal/jose"
+	"github.com/keyturn/keyturn/internal/keyring"
 )
 
 // TokenExchange grants a token for another one (RFC 8693): to a ServiceAccount for its own, and to a client that was proved otherwise
@@ -65,11 +67,7 @@ func (s *service) accept(ctx context.Context, c *call, compact string) (jose.Tok
 	if err != nil {
 		return jose.Token{}, err
 	}
-	ring, err := s.Rings.Ring(ctx, c.signingKey)
-	if err != nil {
-		return jose.Token{}, err
-	}
-	says, err := jose.Verify(compact, ring.Public())
+	says, err := jose.Parse(compact)
 	switch {
 	case err != nil:
 		return bad(err)
@@ -85,7 +83,26 @@ func (s *service) accept(ctx context.Context, c *call, compact string) (jose.Tok
 	if _, denied := list.Denies(denylist.TokenOf(says)); denied {
 		return bad(errRevoked)
 	}
+	ring, err := s.ringFor(ctx, c, says.KeyID)
+	if err != nil {
+		return jose.Token{}, err
+	}
+	if says, err = jose.Verify(compact, ring.Public()); err != nil {
+		return bad(err)
+	}
 	return says, nil
+}
+
+// ringFor returns the ring that a token is judged by. The cache may not have heard of a key yet that has begun to sign at once.
+func (s *service) ringFor(ctx context.Context, c *call, keyID string) (keyring.Keyring, error) {
+	ring, err := s.Rings.Latest(ctx, c.signingKey)
+	if err != nil {
+		return keyring.Keyring{}, err
+	}
+	if slices.Contains(ring.IDs(), keyID) {
+		return ring, nil
+	}
+	return s.Rings.Confirmed(ctx, c.signingKey)
 }
 
 // readClaims keeps numbers as they were written.

@@ -66,6 +66,8 @@ type service struct {
 	store   *switched
 	// age is how old the view of the cluster is.
 	age time.Duration
+	// behind is the ring's Secret as the cache still has it, if it lags.
+	behind *corev1.Secret
 	// away keeps the API server from answering, silent keeps whoever asks it waiting.
 	away, silent bool
 	// accounts are the ServiceAccounts of tokens.
@@ -113,7 +115,7 @@ func begin(t testing.TB, objects ...client.Object) *service {
 
 func (s *service) defaults(store *tokenstore.Store) tokenservice.Options {
 	operator := spec.Operator{ExternalURL: external, SignerStaleness: 5 * time.Minute, HasTokenStore: true}
-	rings := ringstore.New(s.api, &live{s.api, s}, s.clock, operator.SignerStaleness)
+	rings := ringstore.New(&cache{s.api, s}, &live{s.api, s}, s.clock, operator.SignerStaleness)
 	s.lists = denylist.New(s.api, rings, operator, s.clock)
 	return tokenservice.Options{
 		Reader: s.api, Clock: s.clock, Operator: operator, Permit: permit.New(operator), Rings: rings, DenyLists: s.lists,
@@ -156,6 +158,20 @@ type switched struct {
 }
 
 var errAway = errors.New("connection refused")
+
+// cache can lag behind the API server.
+type cache struct {
+	client.Reader
+	of *service
+}
+
+func (c *cache) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if secret, ok := object.(*corev1.Secret); ok && c.of.behind != nil {
+		c.of.behind.DeepCopyInto(secret)
+		return nil
+	}
+	return c.Reader.Get(ctx, key, object, options...)
+}
 
 // live is the API server, which can be away.
 type live struct {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -72,6 +73,28 @@ func TestOthersLetInWhoHasAnAccessTokenAndNobodyElse(t *testing.T) {
 			t.Errorf("%s lets in who has a token that has expired", name)
 		}
 	}
+}
+
+func TestTokensAreKnownBeforeTheCacheKnowsTheirKey(t *testing.T) {
+	s := begin(t, cart()...)
+	revoked, before := s.signed("at+jwt", nil), &corev1.Secret{}
+	s.must(s.api.Get(t.Context(), client.ObjectKey{Namespace: "bank", Name: "main-signing-key"}, before))
+	s.key.Spec.RevokedKeyIDs = []v1alpha1.KeyID{v1alpha1.KeyID(s.ring.IDs()[0])}
+	s.write(s.key)
+	s.turn()
+	token := s.signed("at+jwt", nil)
+	s.behind, before.UID = before, "before" // Or the store takes the two for the same version.
+	known := func(sentence, token string, want bool) {
+		t.Helper()
+		if got := s.post("introspect", "token", token); got.said["active"] != want {
+			t.Errorf("%s: got %d %v", sentence, got.status, got.said)
+		}
+	}
+	known("the cache has the ring before", token, true)
+	s.key.Status.RingGeneration = s.ring.Ring().Generation
+	s.write(s.key)
+	known("the status came first", token, true)
+	known("the key is revoked", revoked, false)
 }
 
 func TestWhatAClientMayNotIsToldByItsCode(t *testing.T) {
