@@ -29,13 +29,13 @@ const (
 	SigningKeys   Kind = "SigningKey"
 	ServiceTokens Kind = "ServiceToken"
 
-	// Nobody creates objects of these yet: whoever lists them finds none.
 	TokenClients     Kind = "TokenClient"
 	TokenPolicies    Kind = "TokenPolicy"
 	TokenRevocations Kind = "TokenRevocation"
 )
 
-// Kinds are all kinds of which there are objects, in the order in which they are listed.
+// Kinds are all kinds of which there are objects, in the order in which they are listed. Nobody creates TokenClients, TokenPolicies
+// or TokenRevocations.
 func Kinds() []Kind { return []Kind{Namespaces, SigningKeys, ServiceTokens, Secrets, ConfigMaps} }
 
 // KindOf is the kind of an object or of a list of them.

@@ -192,3 +192,16 @@ func (i *issuer) key(id string, now time.Time) *key {
 	}
 	return k
 }
+
+// revoke notes which keys the spec says are revoked.
+func (i *issuer) revoke(ids []v1alpha1.KeyID, now time.Time) {
+	for _, id := range ids {
+		if k := i.keys[string(id)]; k != nil && (k.revoked.IsZero() || k.pardoned) {
+			k.revoked = now
+		}
+	}
+	for id, k := range i.keys {
+		// Taken back before the operator has acted: it may yet, or not.
+		k.pardoned = !k.revoked.IsZero() && !k.gone && !slices.Contains(ids, v1alpha1.KeyID(id))
+	}
+}

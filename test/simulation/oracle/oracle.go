@@ -101,7 +101,7 @@ func (o *Oracle) Committed(now time.Time, e apiserver.Event) {
 		o.sawConfigMap(e, foreign)
 	case apiserver.Secrets:
 		o.sawSecret(e, foreign)
-	case apiserver.ServiceTokens:
+	case apiserver.ServiceTokens, apiserver.TokenClients, apiserver.TokenPolicies, apiserver.TokenRevocations:
 	}
 	if !foreign && e.New != nil && e.Name.Kind != apiserver.Secrets {
 		o.searchObject(e)
@@ -135,15 +135,7 @@ func (o *Oracle) sawSigningKey(e apiserver.Event, foreign bool) {
 	if foreign && before != nil && before.Status.RingGeneration != object.Status.RingGeneration {
 		i.disturbed = true // Somebody has restored the status.
 	}
-	for _, id := range object.Spec.RevokedKeyIDs {
-		if k := i.keys[string(id)]; k != nil && (k.revoked.IsZero() || k.pardoned) {
-			k.revoked = o.now
-		}
-	}
-	for id, k := range i.keys {
-		// Taken back before the operator has acted: it may yet, or not.
-		k.pardoned = !k.revoked.IsZero() && !k.gone && !slices.Contains(object.Spec.RevokedKeyIDs, v1alpha1.KeyID(id))
-	}
+	i.revoke(object.Spec.RevokedKeyIDs, o.now)
 	o.sawStatus(i, object, foreign)
 }
 

@@ -35,14 +35,7 @@ func (o *Oracle) sawRing(i *issuer, secret *corev1.Secret, foreign bool) {
 		active = string(secret.Data["key-id"])
 	}
 	o.remember(held.secrets)
-	for _, id := range held.ids {
-		o.named(id)
-		if i.keys[id] == nil && !foreign && !slices.Contains(held.private, id) {
-			o.violated(OneTruth, "the ring of %s begins to hold %s, of which it never had the private half: somebody else has made it", i.name, o.named(id))
-		}
-		k := i.key(id, o.now)
-		k.lost = k.lost || i.object == nil // Whoever wrote it has not heard yet that there is no SigningKey any more.
-	}
+	o.meetKeys(i, held, foreign)
 	if i.object == nil {
 		i.disturbed = true
 		return
@@ -51,10 +44,8 @@ func (o *Oracle) sawRing(i *issuer, secret *corev1.Secret, foreign bool) {
 		i.disturbed = true
 	}
 	was := i.active
-	if was != active {
-		if k := i.keys[was]; k != nil {
-			k.ended, k.longest, k.undone = o.now, i.shortestLife(), false
-		}
+	if k := i.keys[was]; was != active && k != nil {
+		k.ended, k.longest, k.undone = o.now, i.shortestLife(), false
 	}
 	i.ring = held.ids
 	if !foreign {
@@ -62,10 +53,7 @@ func (o *Oracle) sawRing(i *issuer, secret *corev1.Secret, foreign bool) {
 	}
 	i.active = active
 	if k := i.keys[active]; k != nil {
-		k.ended = time.Time{}
-		if k.began.IsZero() {
-			k.began = o.now
-		}
+		k.begin(o.now)
 	}
 	if !foreign {
 		if i.disturbed {
@@ -73,6 +61,26 @@ func (o *Oracle) sawRing(i *issuer, secret *corev1.Secret, foreign bool) {
 		}
 		i.written++
 		i.disturbed = o.now.Before(i.unsettled)
+	}
+}
+
+// meetKeys names the keys of a ring, and remembers those that are new.
+func (o *Oracle) meetKeys(i *issuer, held keySet, foreign bool) {
+	for _, id := range held.ids {
+		o.named(id)
+		if i.keys[id] == nil && !foreign && !slices.Contains(held.private, id) {
+			o.violated(OneTruth, "the ring of %s begins to hold %s, of which it never had the private half: somebody else has made it", i.name, o.named(id))
+		}
+		k := i.key(id, o.now)
+		k.lost = k.lost || i.object == nil // Whoever wrote it has not heard yet that there is no SigningKey any more.
+	}
+}
+
+// begin notes that the key signs.
+func (k *key) begin(now time.Time) {
+	k.ended = time.Time{}
+	if k.began.IsZero() {
+		k.began = now
 	}
 }
 
@@ -93,16 +101,22 @@ func (o *Oracle) judgeRing(i *issuer, held keySet, was, active string) {
 			o.violated(Revoked, "the ring of %s holds %s again, which was revoked at %s", i.name, o.named(id), at(r.revoked))
 		}
 	}
-	for _, r := range i.keys {
-		if !r.revoked.IsZero() && !r.pardoned && !slices.Contains(held.ids, r.id) {
-			if !r.gone {
-				r.left = o.now
-			}
-			r.gone = true
-		}
-	}
+	i.leave(held.ids, o.now)
 	if active != was {
 		o.judgeHandOver(i, k, was)
+	}
+}
+
+// leave notes which revoked keys a ring holds no more.
+func (i *issuer) leave(held []string, now time.Time) {
+	for _, k := range i.keys {
+		if k.revoked.IsZero() || k.pardoned || slices.Contains(held, k.id) {
+			continue
+		}
+		if !k.gone {
+			k.left = now
+		}
+		k.gone = true
 	}
 }
 
