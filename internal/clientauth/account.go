@@ -66,18 +66,6 @@ func selects(selector *metav1.LabelSelector, account *Account) error {
 	return nil
 }
 
-// Account returns the ServiceAccount of a namespace whose token this is, with a SigningKey's issuer among its audiences: it is what
-// the subject_token of a client is judged by that proves itself in another way. Otherwise the error is ErrClient, or an
-// UnavailableError.
-func (a *Authenticator) Account(ctx context.Context, key *v1alpha1.SigningKey, namespace string, sent jose.Compact) (*Account, error) {
-	return a.account(ctx, key, sent, func(of, _ string) error {
-		if of != namespace {
-			return refusef("the token is of a ServiceAccount of namespace %q", of)
-		}
-		return nil
-	})
-}
-
 // account asks the API server, unless the token itself says that this is in vain, or admit refuses whose it claims to be.
 func (a *Authenticator) account(
 	ctx context.Context, key *v1alpha1.SigningKey, sent jose.Compact, admit func(namespace, name string) error,

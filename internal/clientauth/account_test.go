@@ -302,15 +302,3 @@ type half struct{ client.WithWatch }
 func (half) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
 	return broken{}.Create(ctx, object, options...)
 }
-
-func TestTheSubjectOfAnotherClientsExchangeIsReviewed(t *testing.T) {
-	c := join(t, named("till"))
-	token := jose.NewCompact(c.token(c.ns, "cart", nil, issuer))
-	account, err := c.a.Account(t.Context(), signingKey(), c.ns, token)
-	must(t, err)
-	if account.Name != "cart" {
-		t.Errorf("it is %+v", account)
-	}
-	_, err = c.a.Account(t.Context(), signingKey(), "elsewhere", token)
-	refused(t, err, "of namespace")
-}
