@@ -29,7 +29,7 @@ func (s *server) TokenExchange(ctx context.Context, r *op.ClientRequest[oidc.Tok
 	switch data := r.Data; {
 	case data.ActorToken != "" || data.ActorTokenType != "":
 		return nil, refuse(http.StatusBadRequest, "there is no actor_token: the client is who acts for the subject")
-	case data.RequestedTokenType != "" && data.RequestedTokenType != oidc.AccessTokenType && data.RequestedTokenType != oidc.JWTTokenType:
+	case data.RequestedTokenType != "" && data.RequestedTokenType != oidc.AccessTokenType: // A JWT would be for another server (section 3).
 		return nil, refuse(http.StatusBadRequest, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token")
 	case data.SubjectTokenType != oidc.AccessTokenType && data.SubjectTokenType != oidc.JWTTokenType:
 		return nil, refuse(http.StatusBadRequest, "subject_token_type must be urn:ietf:params:oauth:token-type:access_token or urn:ietf:params:oauth:token-type:jwt")

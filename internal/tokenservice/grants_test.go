@@ -227,6 +227,7 @@ func TestAServiceActsForWhoeverHasSentATokenToIt(t *testing.T) {
 		"an audience that it may not":   {subject.text("access_token"), "invalid_target", []string{"audience", "https://bank.example"}},
 		"an actor":                      {subject.text("access_token"), "invalid_request", []string{"actor_token", own, "actor_token_type", "urn:ietf:params:oauth:token-type:jwt"}},
 		"another type of token":         {subject.text("access_token"), "invalid_request", []string{"requested_token_type", "urn:ietf:params:oauth:token-type:id_token"}},
+		"a JWT for another server":      {subject.text("access_token"), "invalid_request", []string{"requested_token_type", "urn:ietf:params:oauth:token-type:jwt"}},
 		"garbage":                       {"a.b.c", "invalid_grant", nil},
 		"a token of a plain ServiceJWT": {s.signed("JWT", nil), "invalid_grant", nil},
 		"one of another issuer":         {s.signed("at+jwt", map[string]any{"iss": "https://else.example"}), "invalid_grant", nil},
@@ -236,7 +237,11 @@ func TestAServiceActsForWhoeverHasSentATokenToIt(t *testing.T) {
 		t.Log(sentence)
 		s.refused(delegated(c.token, c.more...), http.StatusBadRequest, c.code)
 	}
-	s.granted(delegated(s.signed("at+jwt", nil), "audience", audience))
+	got = delegated(s.signed("at+jwt", nil), "audience", audience, "requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
+	s.granted(got)
+	if kind := got.text("issued_token_type"); kind != "urn:ietf:params:oauth:token-type:access_token" {
+		t.Errorf("issued_token_type is %q", kind)
+	}
 }
 
 // signed is a token of the issuer for shop.cart.
