@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -82,6 +84,15 @@ func (c *call) tooMany(after time.Duration) error {
 func (c *call) notFound(why string) error {
 	c.reason = errors.New(why)
 	return op.NewStatusError(oidc.ErrInvalidRequest().WithDescription("there is no such issuer"), http.StatusNotFound)
+}
+
+// broken is for a panic. What it says is for the audit only where Go itself says it: anything else may quote what was sent.
+func (c *call) broken(value any) error {
+	c.reason = fmt.Errorf("panic with a %T", value)
+	if err, ok := value.(runtime.Error); ok {
+		c.reason = fmt.Errorf("panic: %w", err)
+	}
+	return op.NewStatusError(oidc.ErrServerError().WithDescription("this server has failed"), http.StatusInternalServerError)
 }
 
 // failed is the client's answer to an error of this package or those below it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,12 +71,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const patience = 8 * time.Second
 
 // answer is the whole answer, which nothing is sent of before it is known.
-func (h *Handler) answer(r *http.Request, c *call) *answer {
-	a := &answer{header: http.Header{}, call: c}
+func (h *Handler) answer(r *http.Request, c *call) (a *answer) {
+	a = &answer{header: http.Header{}, call: c}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callKey{}, c), patience)
 	defer cancel()
 	r = r.WithContext(ctx)
 	defer h.bodies.count(r)()
+	defer h.survive(a, r)
 	if err := h.admit(r, c); err != nil {
 		op.WriteError(a, r, err, nil)
 		return a
@@ -83,6 +85,19 @@ func (h *Handler) answer(r *http.Request, c *call) *answer {
 	r.URL = &url.URL{Path: "/" + string(c.endpoint)}
 	h.protocol.ServeHTTP(a, r)
 	return a
+}
+
+// survive makes an answer of a panic, so that clients and the audit hear of it as of any other: net/http would hang up, and say so where
+// nobody looks.
+func (h *Handler) survive(a *answer, r *http.Request) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	err := a.call.broken(value)
+	h.Log.Error(a.call.reason, "cannot answer", "stack", string(debug.Stack()))
+	*a = answer{header: http.Header{}, call: a.call}
+	op.WriteError(a, r, err, nil)
 }
 
 // admit refuses what costs nothing to refuse, takes the request in, and finds the issuer: not before, as its owner may change it while
