@@ -93,6 +93,7 @@ func (s *apiServer) start() {
 	indexer := mgr.GetFieldIndexer()
 	s.must(indexer.IndexField(ctx, &v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex))
+	s.must(indexer.IndexField(ctx, &v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex))
 	s.must(indexer.IndexField(ctx, &v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex))
 	clk := clocktesting.NewFakePassiveClock(today())

@@ -76,6 +76,7 @@ func cluster(objects ...client.Object) client.Client {
 	return fake.NewClientBuilder().WithScheme(controlplane.Scheme()).WithObjects(objects...).
 		WithIndex(&v1alpha1.ServiceToken{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.TokenClient{}, spec.IndexSigningKey, spec.SigningKeyIndex).
+		WithIndex(&v1alpha1.TokenPolicy{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		WithIndex(&v1alpha1.SigningKey{}, spec.IndexIssuer, operator().IssuerIndex).
 		WithIndex(&v1alpha1.TokenRevocation{}, spec.IndexSigningKey, spec.SigningKeyIndex).
 		Build()

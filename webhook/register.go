@@ -34,8 +34,8 @@ const (
 
 // Options is what the handlers work with.
 type Options struct {
-	// Reader reads from caches: Secrets with Keyturn's label, namespaces as metadata, ServiceTokens and
-	// TokenClients with spec.IndexSigningKey, and SigningKeys with spec.IndexIssuer.
+	// Reader reads from caches: Secrets with Keyturn's label, namespaces as metadata, ServiceTokens, TokenClients and
+	// TokenPolicies with spec.IndexSigningKey, and SigningKeys with spec.IndexIssuer.
 	Reader client.Reader
 	// APIReader reads from the API server.
 	APIReader client.Reader
@@ -122,6 +122,16 @@ func (w *world) clients(ctx context.Context, key *v1alpha1.SigningKey) ([]v1alph
 	name := client.ObjectKeyFromObject(key).String()
 	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: name}); err != nil {
 		return nil, fmt.Errorf("list TokenClients of a SigningKey: %w", err)
+	}
+	return list.Items, nil
+}
+
+// policies are the TokenPolicies that name a SigningKey.
+func (w *world) policies(ctx context.Context, key *v1alpha1.SigningKey) ([]v1alpha1.TokenPolicy, error) {
+	var list v1alpha1.TokenPolicyList
+	name := client.ObjectKeyFromObject(key).String()
+	if err := w.Reader.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: name}); err != nil {
+		return nil, fmt.Errorf("list TokenPolicies of a SigningKey: %w", err)
 	}
 	return list.Items, nil
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -168,6 +169,18 @@ func count(n int, one, several string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, several)
+}
+
+// namesOf are the names of objects, with their namespaces.
+func namesOf[T any, P interface {
+	*T
+	client.Object
+}](objects []T) []string {
+	names := make([]string, 0, len(objects))
+	for i := range objects {
+		names = append(names, client.ObjectKeyFromObject(P(&objects[i])).String())
+	}
+	return names
 }
 
 // some names the first of several objects.

@@ -28,23 +28,52 @@ func (h *signingKeys) ValidateDelete(ctx context.Context, key *v1alpha1.SigningK
 	if key.Annotations[v1alpha1.AnnotationForceDelete] == "true" || !key.DeletionTimestamp.IsZero() || isCleaner(ctx) {
 		return nil, nil
 	}
-	live, err := h.liveTokens(ctx, key)
-	if err != nil || len(live) == 0 {
+	if err := h.refuseWhileLive(ctx, key); err != nil {
 		return nil, err
 	}
+	return h.warnOfUsers(ctx, key)
+}
+
+func (h *signingKeys) refuseWhileLive(ctx context.Context, key *v1alpha1.SigningKey) error {
+	live, err := h.liveTokens(ctx, key)
+	if err != nil || len(live) == 0 {
+		return err
+	}
 	if ending, err := h.isEnding(ctx, key.Namespace); err != nil || ending {
-		return nil, err
+		return err
 	}
 	// The cache may not have heard yet that ServiceTokens are gone.
 	if err := h.keepThoseThatAreThere(ctx, key, live); err != nil || len(live) == 0 {
-		return nil, err
+		return err
 	}
 	names := slices.Collect(maps.Keys(live))
 	last := slices.MaxFunc(slices.Collect(maps.Values(live)), time.Time.Compare)
 	forbidden := apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("signingkeys").GroupResource(), key.Name, fmt.Errorf(
 		"%s a live token that nobody could verify any more (%s), the last until %s: delete what uses them or wait, or annotate the SigningKey with %s=true",
 		count(len(live), "ServiceToken holds", "ServiceTokens hold"), some(names), last.UTC().Format(time.RFC3339), v1alpha1.AnnotationForceDelete))
-	return nil, &refusal{error: forbidden, reason: reasonTokenAlive}
+	return &refusal{error: forbidden, reason: reasonTokenAlive}
+}
+
+// warnOfUsers names what stops to work with a SigningKey. It is no refusal: the access tokens that clients have are written down nowhere.
+func (h *signingKeys) warnOfUsers(ctx context.Context, key *v1alpha1.SigningKey) (admission.Warnings, error) {
+	clients, err := h.clients(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := h.policies(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var warnings admission.Warnings
+	if len(clients) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s no token any more, and the access tokens that are out cannot be verified: %s",
+			count(len(clients), "TokenClient gets", "TokenClients get"), some(namesOf(clients))))
+	}
+	if len(policies) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s nobody in any more by tokens of this SigningKey: %s",
+			count(len(policies), "TokenPolicy lets", "TokenPolicies let"), some(namesOf(policies))))
+	}
+	return warnings, nil
 }
 
 // isCleaner says whether the request comes from a controller that removes what nobody wants any more.

@@ -214,3 +214,33 @@ func TestMalformedReviews(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDeletionOfASigningKeyNamesWhatStopsToWork(t *testing.T) {
+	key, other := signingKey("bank", "main"), signingKey("bank", "other")
+	objects := []client.Object{
+		key, namespace("bank", nil), tokenClient("shop", "cart", key), tokenClient("shop", "till", key), tokenClient("shop", "else", other), tokenPolicy(key),
+	}
+	warnings := []string{
+		"2 TokenClients get no token any more, and the access tokens that are out cannot be verified: shop/cart, shop/till",
+		"1 TokenPolicy lets nobody in any more by tokens of this SigningKey: shop/api",
+	}
+	for sentence, c := range map[string]struct {
+		user     string
+		change   func(*v1alpha1.SigningKey)
+		warnings []string
+	}{
+		"by a user":                          {warnings: warnings},
+		"with its namespace":                 {user: "system:serviceaccount:kube-system:namespace-controller"},
+		"that is meant, whatever depends":    {change: func(k *v1alpha1.SigningKey) { k.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"} }},
+		"of a SigningKey that nobody names":  {change: func(k *v1alpha1.SigningKey) { k.Name = "unused" }},
+		"of one that others name, warns too": {change: func(k *v1alpha1.SigningKey) { k.Name = "other" }, warnings: []string{"1 TokenClient gets no token any more"}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			gone := key.DeepCopy()
+			if c.change != nil {
+				c.change(gone)
+			}
+			begin(t, objects...).check(request{path: webhook.PathSigningKey, old: gone, user: c.user}, "", c.warnings...)
+		})
+	}
+}
