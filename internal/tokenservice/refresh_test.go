@@ -133,7 +133,16 @@ func TestARefreshTokenOfAServiceAccountIsOfUseToItAlone(t *testing.T) {
 	s.granted(got)
 	token := got.text("refresh_token")
 	s.unusable(as(desk, "grant_type", "refresh_token", "refresh_token", token))
-	s.granted(as(till, "grant_type", "refresh_token", "refresh_token", token))
+	got = as(till, "grant_type", "refresh_token", "refresh_token", token)
+	s.granted(got)
+	token = got.text("refresh_token")
+	s.refused(s.post("token", "grant_type", "refresh_token", "refresh_token", token, "client_id", "shop.pods"),
+		http.StatusUnauthorized, "invalid_client")
+	again := s.accountOf("shop", "till", "another")
+	s.unusable(as(again, "grant_type", "refresh_token", "refresh_token", token))
+	delete(s.accounts, again)
+	s.clock.Step(11 * time.Second) // What the API server has said is remembered for ten.
+	s.refused(as(again, "grant_type", "refresh_token", "refresh_token", token), http.StatusUnauthorized, "invalid_client")
 }
 
 func TestRefreshTokensExpire(t *testing.T) {
