@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -9,6 +10,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -20,19 +22,17 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/keyturn/keyturn/internal/tokenservice"
 )
 
 // TestAllThatIsLoggedIsJSON also what the Kubernetes client says of the election of a leader.
 func TestAllThatIsLoggedIsJSON(t *testing.T) {
-	out, before := new(bytes.Buffer), slog.Default()
-	SetLogger(zap.New(zap.WriteTo(out)))
-	t.Cleanup(klog.ClearLogger)
-	t.Cleanup(func() {
-		slog.SetDefault(before)
-		log.SetOutput(os.Stderr)
-	})
+	out := capture(t)
 	ctrl.Log.WithName("a").Info("one", "keyID", "k")
 	ctrl.Log.V(1).Info("too much")
 	klog.Background().Info("two", "lock", "keyturn")
@@ -58,6 +58,64 @@ func TestAllThatIsLoggedIsJSON(t *testing.T) {
 	}
 	want := []line{{"info", "one", "a", ""}, {"info", "two", "client-go", ""}, {"error", "three", "client-go", ""}, {"info", "four", "go", ""}}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("logged (-want +got):\n%s", diff)
+	}
+}
+
+// captured is where all tests have the process log: what controller-runtime was told once, it keeps.
+var captured bytes.Buffer
+
+// capture is what the process logs until the test ends.
+func capture(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	out, before := &captured, slog.Default()
+	out.Reset()
+	SetLogger(zap.New(zap.WriteTo(out)))
+	t.Cleanup(klog.ClearLogger)
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(os.Stderr)
+	})
+	return out
+}
+
+// asked is a cache that nothing can be read from. It keeps the context of who asked last.
+type asked struct {
+	client.Reader
+	context chan context.Context
+}
+
+func (a asked) Get(ctx context.Context, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	a.context <- ctx
+	return errors.New("away")
+}
+
+// TestWhatTheAuditTellsIsNotLoggedTwice: the library of the token endpoints logs errors of its own, which may quote what was sent.
+func TestWhatTheAuditTellsIsNotLoggedTwice(t *testing.T) {
+	out := capture(t)
+	cache := asked{context: make(chan context.Context, 1)}
+	endpoint := tokenservice.NewHandler(tokenservice.Options{Reader: cache, Clock: clock.RealClock{}, Log: zap.New(zap.WriteTo(out)).WithName("audit")}, nil)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/bank/main/token", strings.NewReader("grant_type=client_credentials"))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth("shop.cart", "x")
+	endpoint.ServeHTTP(httptest.NewRecorder(), request)
+
+	audited := <-cache.context
+	for _, logger := range []*slog.Logger{slog.Default(), slog.With("a", "b"), slog.Default().WithGroup("g"), slog.With("a", "b").WithGroup("g")} {
+		logger.ErrorContext(audited, "of a request")
+		logger.InfoContext(t.Context(), "of another")
+	}
+	got := map[string]int{}
+	for text := range bytes.Lines(out.Bytes()) {
+		var line struct{ Logger, Msg string }
+		if err := json.Unmarshal(text, &line); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if line.Msg != "registered route" {
+			got[line.Logger+": "+line.Msg]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"audit: refused": 1, "go: of another": 4}, got); diff != "" {
 		t.Errorf("logged (-want +got):\n%s", diff)
 	}
 }
