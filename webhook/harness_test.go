@@ -42,25 +42,25 @@ func operator() spec.Operator {
 
 // admitter is the webhook server before a cluster that is made of lists.
 type admitter struct {
-	t      *testing.T
+	t      testing.TB
 	server ctrlwebhook.Server
 	// cached and live are what the handlers read.
 	cached, live client.Client
 }
 
 // begin makes a server whose cache and API server know the same objects.
-func begin(t *testing.T, objects ...client.Object) *admitter {
+func begin(t testing.TB, objects ...client.Object) *admitter {
 	t.Helper()
 	both := cluster(objects...)
 	return serve(t, both, both)
 }
 
-func serve(t *testing.T, cached, live client.Client) *admitter {
+func serve(t testing.TB, cached, live client.Client) *admitter {
 	t.Helper()
 	return serveFor(t, operator(), cached, live)
 }
 
-func serveFor(t *testing.T, operator spec.Operator, cached, live client.Client) *admitter {
+func serveFor(t testing.TB, operator spec.Operator, cached, live client.Client) *admitter {
 	t.Helper()
 	a := &admitter{t: t, server: ctrlwebhook.NewServer(ctrlwebhook.Options{WebhookMux: http.NewServeMux()}), cached: cached, live: live}
 	clk := clocktesting.NewFakePassiveClock(today())
@@ -92,18 +92,27 @@ type request struct {
 // ask puts a question as the API server does.
 func (a *admitter) ask(r request) *admissionv1.AdmissionResponse {
 	a.t.Helper()
-	review := admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
-		Request: &admissionv1.AdmissionRequest{
-			UID: "1", UserInfo: authenticationv1.UserInfo{Username: r.user}, Namespace: namespaceOf(r),
-			Object: raw(a.t, r.new), OldObject: raw(a.t, r.old), Operation: operation(r),
-		},
-	}
-	body, err := json.Marshal(review)
+	return a.post(r.path, a.review(r))
+}
+
+// review is how the API server puts a question.
+func (a *admitter) review(r request) []byte {
+	a.t.Helper()
+	return reviewOf(a.t, admissionv1.AdmissionRequest{
+		UID: "1", UserInfo: authenticationv1.UserInfo{Username: r.user}, Namespace: namespaceOf(r),
+		Object: raw(a.t, r.new), OldObject: raw(a.t, r.old), Operation: operation(r),
+	})
+}
+
+func reviewOf(t testing.TB, asked admissionv1.AdmissionRequest) []byte {
+	t.Helper()
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: &asked,
+	})
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return a.post(r.path, body)
+	return body
 }
 
 func namespaceOf(r request) string {
@@ -139,7 +148,7 @@ func (a *admitter) post(path string, body []byte) *admissionv1.AdmissionResponse
 	return review.Response
 }
 
-func raw(t *testing.T, object client.Object) runtime.RawExtension {
+func raw(t testing.TB, object client.Object) runtime.RawExtension {
 	t.Helper()
 	if object == nil {
 		return runtime.RawExtension{}
@@ -216,7 +225,7 @@ type ring struct {
 	secret *corev1.Secret
 }
 
-func newRing(t *testing.T, key *v1alpha1.SigningKey) ring {
+func newRing(t testing.TB, key *v1alpha1.SigningKey) ring {
 	t.Helper()
 	var minter keyring.Minter
 	outcome, err := rotation.Ring{}.Advance(operator().Policy(key), nil, today(), minter.Mint)
@@ -244,7 +253,7 @@ func newRing(t *testing.T, key *v1alpha1.SigningKey) ring {
 }
 
 // sign signs a token of an issuer that expires after life.
-func (r ring) sign(t *testing.T, issuer string, life time.Duration) string {
+func (r ring) sign(t testing.TB, issuer string, life time.Duration) string {
 	t.Helper()
 	signer, _ := r.keys.Signer()
 	asked := token.Request{Issuer: issuer, Subject: "till", Audiences: []string{"https://api.example"}, Duration: life}

@@ -45,13 +45,25 @@ func readUnverified(compact string) (unverified, error) {
 	if err != nil {
 		return unverified{}, fmt.Errorf("its payload %w", err)
 	}
+	if _, err := decodePart(parts[2]); err != nil { // It is empty in an unsecured JWT (RFC 7519 section 6).
+		return unverified{}, fmt.Errorf("its signature %w", err)
+	}
 	return readClaims(payload)
 }
 
-func readPart(part string) (map[string]json.RawMessage, error) {
-	decoded, err := base64.RawURLEncoding.DecodeString(part)
-	if err != nil {
+// decodePart reads base64url in its one canonical form (RFC 7515 section 2); encoding/base64 skips line breaks.
+func decodePart(part string) ([]byte, error) {
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil || strings.ContainsAny(part, "\r\n") {
 		return nil, errors.New("is not base64url without padding")
+	}
+	return decoded, nil
+}
+
+func readPart(part string) (map[string]json.RawMessage, error) {
+	decoded, err := decodePart(part)
+	if err != nil {
+		return nil, err
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(decoded, &object); err != nil || object == nil {
