@@ -3,7 +3,7 @@
 # What `keyturn --version` says and images and charts are tagged with.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-dev)
 
-# How long the demo runs, as in DURATION=90s; it decides itself when this is empty.
+# How long the demo runs, or each fuzz target, as in DURATION=90s; they decide themselves when this is empty.
 DURATION ?=
 
 LOCAL = .cache/bin/local
@@ -91,6 +91,13 @@ sim-mutations: simulator ## Break the source on purpose, and show that the simul
 .PHONY: simulator
 simulator:
 	@go build -buildvcs=false -o .cache/bin/sim ./test/simulation/sim
+
+# Which targets fuzz runs, as in ONLY='webhook|Verify'.
+ONLY ?= .
+
+.PHONY: fuzz
+fuzz: ## Fuzz every reader of foreign bytes in turn, each for 30s (DURATION=5m, ONLY='webhook|Verify')
+	@hack/fuzz $(or $(DURATION),30s) '$(ONLY)'
 
 # lint, verify and generate
 -include hack/tools/tools.mk
