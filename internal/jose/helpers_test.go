@@ -33,6 +33,23 @@ type vectors struct {
 		Key        members `json:"key"`
 		Thumbprint string  `json:"thumbprint"`
 	} `json:"thumbprints"`
+	Refused []struct {
+		Source  string `json:"source"`
+		What    string `json:"what"`
+		Token   string `json:"token"`
+		Refusal string `json:"refusal"`
+		MAC     struct {
+			Key   string `json:"key"`
+			Input string `json:"input"`
+			Code  string `json:"code"`
+		} `json:"mac"`
+	} `json:"refused"`
+	Sets []struct {
+		Source string            `json:"source"`
+		What   string            `json:"what"`
+		Set    json.RawMessage   `json:"set"`
+		Keys   map[string]string `json:"keys"` // what a verifier makes of it, nothing if it is refused
+	} `json:"sets"`
 }
 
 var published = sync.OnceValue(func() vectors {

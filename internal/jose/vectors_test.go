@@ -1,6 +1,8 @@
 package jose_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"testing"
@@ -66,6 +68,36 @@ func TestThumbprintsOfTheRFCs(t *testing.T) {
 			}
 			if key.ID() != vector.Thumbprint {
 				t.Errorf("got ID %s, want %s", key.ID(), vector.Thumbprint)
+			}
+		})
+	}
+}
+
+func TestTokensOfTheRFCsThatAreRefused(t *testing.T) {
+	want := map[string]error{"algorithm": jose.ErrAlgorithm, "malformed": jose.ErrMalformed}
+	for _, vector := range published().Refused {
+		t.Run(vector.Source+", "+vector.What, func(t *testing.T) {
+			if _, err := jose.Verify(vector.Token, allKeys()); !errors.Is(err, want[vector.Refusal]) {
+				t.Errorf("got %v, want %v", err, want[vector.Refusal])
+			}
+			// The vector is what was published, and not refused for a slip of the pen.
+			mac := hmac.New(sha256.New, []byte(unb64(t, vector.MAC.Key)))
+			mac.Write([]byte(vector.MAC.Input))
+			if vector.MAC.Key != "" && b64(string(mac.Sum(nil))) != vector.MAC.Code {
+				t.Error("the code is not the key's over the input")
+			}
+		})
+	}
+}
+
+func TestKeySetsOfTheRFCsAreNotOurs(t *testing.T) {
+	for _, vector := range published().Sets {
+		t.Run(vector.Source+", "+vector.What, func(t *testing.T) {
+			if set, err := jose.ParseKeySet(vector.Set); !errors.Is(err, jose.ErrKey) && !errors.Is(err, jose.ErrAlgorithm) {
+				t.Errorf("as a set of ours: %d keys, %v", set.Len(), err)
+			}
+			if err := jose.CheckClientKeySet(vector.Set); !errors.Is(err, jose.ErrKey) {
+				t.Errorf("as a client's: got %v, want %v", err, jose.ErrKey)
 			}
 		})
 	}

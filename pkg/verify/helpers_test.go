@@ -62,6 +62,18 @@ var published = sync.OnceValue(func() (read struct {
 		Signature string  `json:"signature"`
 		Key       members `json:"key"`
 	} `json:"signatures"`
+	Refused []struct {
+		Source  string `json:"source"`
+		What    string `json:"what"`
+		Token   string `json:"token"`
+		Refusal string `json:"refusal"`
+	} `json:"refused"`
+	Sets []struct {
+		Source string                      `json:"source"`
+		What   string                      `json:"what"`
+		Set    json.RawMessage             `json:"set"`
+		Keys   map[string]verify.Algorithm `json:"keys"` // nothing if the set is refused
+	} `json:"sets"`
 },
 ) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "internal", "jose", "testdata", "vectors.json"))

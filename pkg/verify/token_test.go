@@ -72,6 +72,25 @@ func TestSignaturesOfTheRFCs(t *testing.T) {
 	}
 }
 
+func TestTokensOfTheRFCsThatAreRefused(t *testing.T) {
+	want := map[string]error{"algorithm": verify.ErrAlgorithm, "malformed": verify.ErrMalformed}
+	set, _ := everyKey()
+	for _, vector := range published().Refused {
+		if _, err := verify.Read(vector.Token, set); !errors.Is(err, want[vector.Refusal]) {
+			t.Errorf("%s, %s: got %v, want %v", vector.Source, vector.What, err, want[vector.Refusal])
+		}
+	}
+}
+
+func TestKeySetsOfTheRFCs(t *testing.T) {
+	for _, vector := range published().Sets {
+		keys, err := verify.Keys(vector.Set)
+		if diff := cmp.Diff(vector.Keys, keys); diff != "" || (err != nil) != (vector.Keys == nil) {
+			t.Errorf("%s, %s: error %v, keys (-want +got):\n%s", vector.Source, vector.What, err, diff)
+		}
+	}
+}
+
 func TestTokensAreJudgedByTheirIssuersTerms(t *testing.T) {
 	mine, theirs := signers()[jose.ES256], signers()[jose.RS256]
 	unread := newSigner(jose.ES256)
