@@ -198,6 +198,9 @@ func FuzzVerify(f *testing.F) {
 	for _, vector := range published().Signatures {
 		f.Add(vector.Input + "." + vector.Signature)
 	}
+	for _, vector := range published().Refused {
+		f.Add(vector.Token)
+	}
 	f.Add(signers()[jose.EdDSA].forge(signers()[jose.EdDSA].header(`,"crit":["b64"],"b64":false`), claims("exp", "1.5e9")))
 	clock := newClock()
 	verifier := accepting(f, clock, signers()[jose.EdDSA])
@@ -221,6 +224,9 @@ func FuzzVerify(f *testing.F) {
 func FuzzKeySet(f *testing.F) {
 	set, _ := everyKey()
 	f.Add(set)
+	for _, vector := range published().Sets {
+		f.Add([]byte(vector.Set))
+	}
 	f.Add(jwkSet(with(signers()[jose.RS256].public(), "alg", "", "kid", "a"), members{"kty": "oct", "k": "AA"}))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"},{"kty":"EC","crv":"P-256","kid":"b"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
