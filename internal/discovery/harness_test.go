@@ -35,7 +35,7 @@ func start() time.Time { return time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC) }
 
 // replica is a Directory that is told of each object that the test writes, and what answers from it.
 type replica struct {
-	t         *testing.T
+	t         testing.TB
 	cache     client.Client
 	directory *Directory
 	clock     *clocktesting.FakePassiveClock
@@ -56,7 +56,7 @@ func (v *oldView) Age(time.Time) time.Duration { return v.age }
 func (v *oldView) IsStale(time.Time) bool      { return v.age > v.limit }
 
 // newReplica knows no object yet.
-func newReplica(t *testing.T) *replica {
+func newReplica(t testing.TB) *replica {
 	t.Helper()
 	r := &replica{
 		t: t, clock: clocktesting.NewFakePassiveClock(start()), view: oldView{limit: 2 * time.Minute},
@@ -174,7 +174,7 @@ func (r *replica) labels() map[string]string {
 }
 
 // begun is a replica that knows a SigningKey with a ring, its status and its ConfigMap.
-func begun(t *testing.T, change ...func(*v1alpha1.SigningKey)) *replica {
+func begun(t testing.TB, change ...func(*v1alpha1.SigningKey)) *replica {
 	t.Helper()
 	r := newReplica(t)
 	for _, f := range change {

@@ -41,7 +41,7 @@ func start() time.Time { return time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC) }
 
 // replica is a gate that is told of each object that the test writes.
 type replica struct {
-	t         *testing.T
+	t         testing.TB
 	cache     client.Client
 	clock     *clocktesting.FakePassiveClock
 	view      oldView
@@ -71,14 +71,14 @@ func (p published) JWKS(key types.NamespacedName) (set []byte, tag string) {
 }
 
 // newReplica knows no object.
-func newReplica(t *testing.T) *replica {
+func newReplica(t testing.TB) *replica {
 	t.Helper()
 	r := &replica{
 		t: t, clock: clocktesting.NewFakePassiveClock(start()), view: oldView{limit: 2 * time.Minute}, published: published{},
 		cache: fake.NewClientBuilder().WithScheme(controlplane.Scheme()).Build(),
 	}
 	logger := funcr.New(func(prefix, args string) { r.lines = append(r.lines, prefix+" "+args) }, funcr.Options{})
-	r.logs = func() context.Context { return log.IntoContext(context.WithoutCancel(t.Context()), logger) }
+	r.logs = func() context.Context { return log.IntoContext(context.WithoutCancel(r.t.Context()), logger) }
 	operator := spec.Operator{ExternalURL: external, SignerStaleness: 2 * time.Minute}
 	r.directory = NewDirectory(r.cache, r.published, r.denyList, operator, r.clock, 100)
 	r.gate = New(r.directory, &r.view, r.clock)
@@ -155,7 +155,7 @@ func (r *replica) policy(change ...func(*v1alpha1.TokenPolicySpec)) *v1alpha1.To
 }
 
 // begun is a replica with a policy for tokens of a signer.
-func begun(t *testing.T, change ...func(*v1alpha1.TokenPolicySpec)) (*replica, signer) {
+func begun(t testing.TB, change ...func(*v1alpha1.TokenPolicySpec)) (*replica, signer) {
 	t.Helper()
 	r, s := newReplica(t), newSigner(t)
 	r.key("orders", s)
