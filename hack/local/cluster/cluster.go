@@ -1,6 +1,6 @@
 // Package cluster runs a Kubernetes control plane and the Keyturn operator on this machine, for development and for the
 // demo: etcd, kube-apiserver, kube-controller-manager and the operator as background processes on the loopback address.
-// It needs neither root nor containers. Everything it writes lies in the folder .run of the repository.
+// It needs neither root nor containers. Everything it writes lies in one folder, .run of the repository if no other is named.
 package cluster
 
 import (
@@ -9,12 +9,15 @@ import (
 	"io"
 
 	"github.com/keyturn/keyturn/hack/local/lockfile"
+	"github.com/keyturn/keyturn/hack/local/process"
 )
 
 // Options tell which cluster is meant.
 type Options struct {
 	// Root is the top folder of the repository.
 	Root string
+	// Folder is where everything that the cluster writes lies; .run of Root if it is empty.
+	Folder string
 	// Assets is a folder with the programs of the control plane, the value of KUBEBUILDER_ASSETS. When it is empty they are
 	// built from source.
 	Assets string
@@ -30,17 +33,25 @@ type Cluster struct {
 	Kubectl string
 	// Server is the URL of the API server.
 	Server string
+	// Webhook and HTTPS are the addresses at which the operator is expected.
+	Webhook, HTTPS string
 	// Started is false when the cluster was up before.
 	Started bool
+	// Programs are its programs by name, the operator also if it was left out, for who kills one and starts it again. There are
+	// none when the cluster was up before.
+	Programs map[string]process.Program
 }
 
 func newCluster(l layout, s state) Cluster {
-	return Cluster{Kubeconfig: l.kubeconfig(), Kubectl: l.kubectl(), Server: httpsURL(s.Ports.Server)}
+	return Cluster{
+		Kubeconfig: l.kubeconfig(), Kubectl: l.kubectl(), Server: httpsURL(s.Ports.Server),
+		Webhook: address(s.Ports.Webhook), HTTPS: address(s.Ports.HTTPS),
+	}
 }
 
 // locked runs one change to the cluster at a time.
-func locked(ctx context.Context, root string, out io.Writer, change func(layout) error) (err error) {
-	l, err := newLayout(root)
+func locked(ctx context.Context, options Options, out io.Writer, change func(layout) error) (err error) {
+	l, err := newLayout(options)
 	if err != nil {
 		return err
 	}

@@ -102,6 +102,14 @@ func (p plan) controllerManager() process.Program {
 	)
 }
 
+func (p plan) programs() map[string]process.Program {
+	programs := map[string]process.Program{}
+	for _, program := range []process.Program{p.etcd(), p.apiServer(), p.controllerManager(), p.operator()} {
+		programs[program.Name] = program
+	}
+	return programs
+}
+
 func (p plan) operator() process.Program {
 	return p.program(operatorName, p.layout.operator(), p.operatorArguments()...)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestKubeconfigs(t *testing.T) {
-	l := layout{root: t.TempDir()}
+	l := layout{folder: filepath.Join(t.TempDir(), ".run")}
 	if _, err := createCredentials(l, "https://127.0.0.1:6443"); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestKubeconfigs(t *testing.T) {
 }
 
 func TestCredentialsAreForTheUserAlone(t *testing.T) {
-	l := layout{root: t.TempDir()}
+	l := layout{folder: filepath.Join(t.TempDir(), ".run")}
 	if _, err := createCredentials(l, "https://127.0.0.1:6443"); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const stopGrace = 15 * time.Second
 // Down returns when no process of the cluster runs any more. Its data and credentials are removed; its logs stay in
 // .run/log until the next start. It is no error when nothing runs.
 func Down(ctx context.Context, options Options, out io.Writer) error {
-	err := locked(ctx, options.Root, out, func(l layout) error {
+	err := locked(ctx, options, out, func(l layout) error {
 		stopped, err := stopAll(ctx, l)
 		if err != nil {
 			return err

@@ -10,19 +10,26 @@ import (
 
 // layout knows where everything of a cluster lies.
 type layout struct {
-	root string
+	root, folder string
 }
 
-func newLayout(root string) (layout, error) {
-	absolute, err := filepath.Abs(root)
+func newLayout(options Options) (layout, error) {
+	root, err := filepath.Abs(options.Root)
 	if err != nil {
 		return layout{}, fmt.Errorf("find the repository: %w", err)
 	}
-	return layout{root: absolute}, nil
+	if options.Folder == "" {
+		return layout{root: root, folder: filepath.Join(root, ".run")}, nil
+	}
+	folder, err := filepath.Abs(options.Folder)
+	if err != nil {
+		return layout{}, fmt.Errorf("find the cluster's folder: %w", err)
+	}
+	return layout{root: root, folder: folder}, nil
 }
 
 func (l layout) run(elements ...string) string {
-	return filepath.Join(append([]string{l.root, ".run"}, elements...)...)
+	return filepath.Join(append([]string{l.folder}, elements...)...)
 }
 
 func (l layout) config(elements ...string) string {

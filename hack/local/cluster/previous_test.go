@@ -28,7 +28,7 @@ func TestInspect(t *testing.T) {
 		"the start was never finished":           {processes: map[string]process.Identity{"etcd": own, "kube-apiserver": own}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := layout{root: t.TempDir()}
+			l := layout{folder: t.TempDir()}
 			for component, identity := range test.processes {
 				if err := identity.WriteFile(l.identity(component)); err != nil {
 					t.Fatal(err)
@@ -52,7 +52,7 @@ func TestClearMakesRoomAndSparesStrangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := layout{root: t.TempDir()}
+	l := layout{folder: t.TempDir()}
 	recycled := process.Identity{PID: own.PID, Started: "another time"}
 	if err := recycled.WriteFile(l.identity("etcd")); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 // Status writes to out which programs of the cluster run, and how to use it.
 func Status(ctx context.Context, options Options, out io.Writer) error {
-	l, err := newLayout(options.Root)
+	l, err := newLayout(options)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func Up(ctx context.Context, options Options, out io.Writer) (Cluster, error) {
 		return Cluster{}, err
 	}
 	var result Cluster
-	err = locked(ctx, options.Root, out, func(l layout) error {
+	err = locked(ctx, options, out, func(l layout) error {
 		previous, err := inspect(ctx, l)
 		if err != nil {
 			return err
@@ -33,9 +33,9 @@ func Up(ctx context.Context, options Options, out io.Writer) (Cluster, error) {
 		if err := previous.clear(ctx, l, out); err != nil {
 			return err
 		}
-		started, err := startAnew(ctx, l, assets, options, out)
+		plan, started, err := startAnew(ctx, l, assets, options, out)
 		result = newCluster(l, started)
-		result.Started = true
+		result.Started, result.Programs = true, plan.programs()
 		return err
 	})
 	if err != nil {
@@ -58,38 +58,37 @@ func resume(ctx context.Context, l layout, s state, options Options, out io.Writ
 	return nil
 }
 
-func startAnew(ctx context.Context, l layout, assets string, options Options, out io.Writer) (started state, err error) {
+func startAnew(ctx context.Context, l layout, assets string, options Options, out io.Writer) (p plan, started state, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, giveUp(ctx, l))
 		}
 	}()
 	if err := errors.Join(os.RemoveAll(l.logs()), os.MkdirAll(filepath.Dir(l.operator()), 0o700), os.MkdirAll(l.tokenStore(), 0o700)); err != nil {
-		return state{}, fmt.Errorf("prepare the cluster's folder: %w", err)
+		return plan{}, state{}, fmt.Errorf("prepare the cluster's folder: %w", err)
 	}
 	if err := os.Symlink(filepath.Join(assets, binaries.Kubectl), l.kubectl()); err != nil {
-		return state{}, fmt.Errorf("link kubectl: %w", err)
+		return plan{}, state{}, fmt.Errorf("link kubectl: %w", err)
 	}
 	if !options.WithoutOperator {
 		if err := buildOperator(ctx, l, out); err != nil {
-			return state{}, err
+			return plan{}, state{}, err
 		}
 	}
-	plan, err := newPlan(ctx, l, assets)
-	if err != nil {
-		return state{}, err
+	if p, err = newPlan(ctx, l, assets); err != nil {
+		return plan{}, state{}, err
 	}
-	if started, err = launch(ctx, plan, !options.WithoutOperator, out); err != nil {
-		return state{}, err
+	if started, err = launch(ctx, p, !options.WithoutOperator, out); err != nil {
+		return plan{}, state{}, err
 	}
 	if err := started.write(l.state()); err != nil {
-		return state{}, err
+		return plan{}, state{}, err
 	}
 	explain(out, l, started)
 	if options.WithoutOperator {
-		explainOperator(out, plan)
+		explainOperator(out, p)
 	}
-	return started, nil
+	return p, started, nil
 }
 
 // giveUp stops what was started, also when the user has interrupted the start.
