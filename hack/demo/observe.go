@@ -44,7 +44,7 @@ type observer struct {
 	total total
 
 	rings   map[string]ring
-	sources map[string]*source
+	sources map[string]*verifier.Published
 	judges  map[string][]*verifier.Verifier
 	tokens  map[string]live
 
@@ -64,7 +64,7 @@ func observe(ctx context.Context, api client.WithWatch, out io.Writer) (total, e
 	wall := clock.RealClock{}
 	o := &observer{
 		out: out, clock: wall, start: wall.Now(),
-		rings: map[string]ring{}, sources: map[string]*source{},
+		rings: map[string]ring{}, sources: map[string]*verifier.Published{},
 		judges: map[string][]*verifier.Verifier{}, tokens: map[string]live{},
 		started: map[string]bool{}, reports: make(chan report),
 	}
@@ -141,7 +141,7 @@ func (o *observer) see(object client.Object) {
 	case *corev1.ConfigMap:
 		if jwks, ok := object.Data[v1alpha1.ConfigMapKeyJWKS]; ok {
 			issuer := object.Data[v1alpha1.ConfigMapKeyIssuer]
-			o.sourceOf(issuer).publish(o.clock.Now(), jwks)
+			o.sourceOf(issuer).Publish(o.clock.Now(), jwks)
 		}
 	case *corev1.Secret:
 		if object.Type == v1alpha1.SecretTypeToken {
@@ -150,10 +150,10 @@ func (o *observer) see(object client.Object) {
 	}
 }
 
-func (o *observer) sourceOf(issuer string) *source {
+func (o *observer) sourceOf(issuer string) *verifier.Published {
 	if o.sources[issuer] == nil {
-		o.sources[issuer] = &source{}
-		o.judges[issuer] = verifiers(issuer, o.sources[issuer])
+		o.sources[issuer] = &verifier.Published{}
+		o.judges[issuer] = o.sources[issuer].Verifiers(issuer, audience, cache, propagation)
 	}
 	return o.sources[issuer]
 }
