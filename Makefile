@@ -20,6 +20,15 @@ demo: launcher ## Watch keys rotate and tokens stay valid, on a real API server 
 	@$(LOCAL) build .cache/bin/demo ./hack/demo
 	@.cache/bin/demo $(if $(DURATION),-duration=$(DURATION))
 
+# SHORT=1 does less of each fault, and FAULT=text only those with this text in their name.
+SHORT ?=
+FAULT ?=
+
+.PHONY: chaos
+chaos: launcher ## Kill, freeze and cut off the operator, the API server and etcd, and judge every token (SHORT=1)
+	@$(LOCAL) build .cache/bin/chaos ./test/chaos
+	@.cache/bin/chaos $(if $(SHORT),-short) $(if $(FAULT),-only='$(FAULT)')
+
 .PHONY: up
 up: launcher ## Start a local control plane with the operator, in the background
 	@$(LOCAL) up

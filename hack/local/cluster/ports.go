@@ -3,9 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/keyturn/keyturn/hack/local/port"
 )
 
 const loopback = "127.0.0.1"
@@ -32,36 +33,37 @@ func choosePorts(ctx context.Context, preferred int) (chosen ports, err error) {
 			err = errors.Join(err, listener.Close())
 		}
 	}()
-	for _, port := range []*int{
+	for _, number := range []*int{
 		&chosen.Server, &chosen.Etcd, &chosen.EtcdPeer, &chosen.Webhook, &chosen.HTTPS, &chosen.Health, &chosen.Metrics,
 	} {
 		wanted := 0
-		if port == &chosen.Server {
+		if number == &chosen.Server {
 			wanted = preferred
 		}
 		listener, err := listenNear(ctx, wanted)
 		if err != nil {
-			return ports{}, fmt.Errorf("find a free port: %w", err)
+			return ports{}, err
 		}
 		open = append(open, listener)
-		*port = listener.Addr().(*net.TCPAddr).Port
+		*number = listener.Addr().(*net.TCPAddr).Port
 	}
 	return chosen, nil
 }
 
 // listenNear listens on the wanted port or, when that is not to be had, on any.
 func listenNear(ctx context.Context, wanted int) (net.Listener, error) {
-	var config net.ListenConfig
-	if listener, err := config.Listen(ctx, "tcp", address(wanted)); err == nil {
-		return listener, nil
+	if wanted != 0 {
+		if listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address(wanted)); err == nil {
+			return listener, nil
+		}
 	}
-	return config.Listen(ctx, "tcp", address(0))
+	return port.Listen(ctx)
 }
 
-func address(port int) string {
-	return net.JoinHostPort(loopback, strconv.Itoa(port))
+func address(number int) string {
+	return net.JoinHostPort(loopback, strconv.Itoa(number))
 }
 
-func httpsURL(port int) string {
-	return "https://" + address(port)
+func httpsURL(number int) string {
+	return "https://" + address(number)
 }
