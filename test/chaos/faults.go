@@ -17,6 +17,8 @@ type fault struct {
 func faults(bool) []fault {
 	return []fault{
 		{"SIGKILL after each API request of an issue", killed(issue())},
+		{"SIGKILL after each API request of a rotation", killed(rotation())},
+		{"SIGKILL after each API request of a revocation", killed(revocation())},
 	}
 }
 

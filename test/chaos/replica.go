@@ -58,7 +58,7 @@ func (w *world) newReplica(ctx context.Context, name string) (*replica, error) {
 	if r.proxy, err = proxy.Listen(ctx, access, certificate); err != nil {
 		return nil, err
 	}
-	kubeconfig := filepath.Join(folder, r.name+".kubeconfig")
+	kubeconfig := filepath.Join(folder, "pki", r.name+".kubeconfig")
 	if err := (certs.Kubeconfig{Cluster: "keyturn-chaos", Server: r.proxy.URL(), User: operator}).Write(kubeconfig, authority); err != nil {
 		return nil, err
 	}
