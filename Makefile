@@ -112,6 +112,8 @@ fuzz: ## Fuzz every reader of foreign bytes in turn, each for 30s (DURATION=5m, 
 -include hack/tools/tools.mk
 # image and dist
 -include hack/release/release.mk
+# security
+-include hack/security/security.mk
 
 .PHONY: clean
 clean: down cluster-down ## Stop whatever runs, remove all it left and what was built, except the control plane's programs
