@@ -142,6 +142,8 @@ func (s *service) find(ctx context.Context, c *call, text string) (refresh.Token
 func (c *call) has(family refresh.Family) bool {
 	was, is := family.ServiceAccount, c.account()
 	same := was == nil && is == nil || was != nil && is != nil && *was == *is
+	// No grant that is refreshed is for anybody else. Whoever can write into the database must not get a token for another by that.
+	same = same && family.Subject == c.client().Subject
 	return same && family.Issuer.UID == string(c.signingKey.UID) && family.Client.UID == string(c.proof.Client.UID)
 }
 

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/internal/domain/refresh"
 )
 
 // first asks for an access token, and returns the refresh token that comes with it.
@@ -143,6 +144,24 @@ func TestARefreshTokenOfAServiceAccountIsOfUseToItAlone(t *testing.T) {
 	delete(s.accounts, again)
 	s.clock.Step(11 * time.Second) // What the API server has said is remembered for ten.
 	s.refused(as(again, "grant_type", "refresh_token", "refresh_token", token), http.StatusUnauthorized, "invalid_client")
+}
+
+// TestAGrantThatSomebodyHasWrittenIntoTheDatabaseIsForNobodyElse: the subject of a token is never what the database says alone.
+func TestAGrantThatSomebodyHasWrittenIntoTheDatabaseIsForNobodyElse(t *testing.T) {
+	s := begin(t, cart()...)
+	for subject, want := range map[string]int{
+		"system:tokenclient:shop:cart": http.StatusOK, "system:tokenclient:shop:bank": http.StatusBadRequest,
+		"system:serviceaccount:shop:admin": http.StatusBadRequest, "alice": http.StatusBadRequest, "": http.StatusBadRequest,
+	} {
+		written, err := s.store.Create(t.Context(), refresh.Grant{
+			Issuer: refresh.Object{Namespace: "bank", Name: "main", UID: "key"}, Client: refresh.Object{Namespace: "shop", Name: "cart", UID: "cart"},
+			ClientID: clientID, Subject: subject, Audiences: []string{audience},
+		}, refresh.Lifetimes{Idle: time.Hour, Absolute: time.Hour}, s.clock.Now())
+		s.must(err)
+		if got := s.refresh(written.Token.Reveal()); got.status != want {
+			t.Errorf("a grant for %q: got %d %s, want %d", subject, got.status, got.body, want)
+		}
+	}
 }
 
 func TestRefreshTokensExpire(t *testing.T) {
