@@ -60,6 +60,16 @@ cluster-down: cluster-launcher ## Stop the real cluster, and remove all that it 
 e2e: ## Install Keyturn in a real cluster, use it from pods and disturb it (root on Linux; INSTALL=yes as above)
 	@INSTALL=$(INSTALL) test/e2e/run
 
+# QUICK=1 measures less, in minutes; TINY=1 next to nothing; ONLY is a regular expression for scenarios.
+QUICK ?=
+TINY ?=
+ONLY ?=
+
+.PHONY: bench
+bench: launcher ## Measure against the limit, side by side in one run, into bench.json (QUICK=1 in minutes)
+	@assets=$$($(LOCAL) binaries) || exit; $(LOCAL) build .cache/bin/bench ./test/bench || exit; \
+	KUBEBUILDER_ASSETS="$$assets" .cache/bin/bench $(if $(QUICK),-quick) $(if $(TINY),-tiny) $(if $(ONLY),-only='$(ONLY)')
+
 .PHONY: binaries
 binaries: launcher ## Build the local control plane's programs (once, about ten minutes)
 	@$(LOCAL) binaries

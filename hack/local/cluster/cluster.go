@@ -23,6 +23,8 @@ type Options struct {
 	Assets string
 	// WithoutOperator leaves the operator out, for those who run it themselves under a debugger.
 	WithoutOperator bool
+	// WithoutControllerManager leaves out what else would work while something is measured: no garbage is collected.
+	WithoutControllerManager bool
 }
 
 // Cluster tells how to use a cluster that is up.
@@ -33,8 +35,10 @@ type Cluster struct {
 	Kubectl string
 	// Server is the URL of the API server.
 	Server string
-	// Webhook and HTTPS are the addresses at which the operator is expected.
-	Webhook, HTTPS string
+	// OperatorKubeconfig is the file with the operator's credentials.
+	OperatorKubeconfig string
+	// Webhook, HTTPS, Metrics and Health are the addresses at which the operator is expected.
+	Webhook, HTTPS, Metrics, Health string
 	// Started is false when the cluster was up before.
 	Started bool
 	// Programs are its programs by name, the operator also if it was left out, for who kills one and starts it again. There are
@@ -44,8 +48,8 @@ type Cluster struct {
 
 func newCluster(l layout, s state) Cluster {
 	return Cluster{
-		Kubeconfig: l.kubeconfig(), Kubectl: l.kubectl(), Server: httpsURL(s.Ports.Server),
-		Webhook: address(s.Ports.Webhook), HTTPS: address(s.Ports.HTTPS),
+		Kubeconfig: l.kubeconfig(), Kubectl: l.kubectl(), Server: httpsURL(s.Ports.Server), OperatorKubeconfig: l.operatorKubeconfig(),
+		Webhook: address(s.Ports.Webhook), HTTPS: address(s.Ports.HTTPS), Metrics: address(s.Ports.Metrics), Health: address(s.Ports.Health),
 	}
 }
 

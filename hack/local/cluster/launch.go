@@ -9,7 +9,7 @@ import (
 )
 
 // launch starts one program after the other, each when those that it needs are ready. The death of any ends the wait.
-func launch(ctx context.Context, p plan, withOperator bool, out io.Writer) (state, error) {
+func launch(ctx context.Context, p plan, options Options, out io.Writer) (state, error) {
 	ctx, watched, stop := process.Watch(ctx)
 	defer stop()
 	started := state{Ports: p.ports}
@@ -25,10 +25,12 @@ func launch(ctx context.Context, p plan, withOperator bool, out io.Writer) (stat
 	if err := install(ctx, p); err != nil {
 		return state{}, err
 	}
-	if err := launchControllerManager(p, start, out); err != nil {
-		return state{}, err
+	if !options.WithoutControllerManager {
+		if err := launchControllerManager(p, start, out); err != nil {
+			return state{}, err
+		}
 	}
-	if withOperator {
+	if !options.WithoutOperator {
 		say(out, "Starting the operator.")
 		if err := start(p.operator()); err != nil {
 			return state{}, err

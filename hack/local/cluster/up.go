@@ -78,7 +78,7 @@ func startAnew(ctx context.Context, l layout, assets string, options Options, ou
 	if p, err = newPlan(ctx, l, assets); err != nil {
 		return plan{}, state{}, err
 	}
-	if started, err = launch(ctx, p, !options.WithoutOperator, out); err != nil {
+	if started, err = launch(ctx, p, options, out); err != nil {
 		return plan{}, state{}, err
 	}
 	if err := started.write(l.state()); err != nil {

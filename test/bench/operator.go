@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/keyturn/keyturn/hack/local/process"
+)
+
+// operatorPatience is how long an operator may take to start or to end.
+const operatorPatience = 2 * time.Minute
+
+// Operator is the program, running as a process of its own.
+type Operator struct {
+	plane    *Plane
+	identity process.Identity
+	daemon   *process.Daemon
+}
+
+// usual are flags with which the operator runs as in a cluster: those of the local control plane have lower floors.
+func usual() []string {
+	return []string{"--minimum-duration=5m", "--signer-staleness=5m", "--token-store="}
+}
+
+// StartOperator starts the program, with further flags, and returns when it is ready.
+func (w *World) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
+	o, err := w.launchOperator(ctx, flags...)
+	if err != nil {
+		return nil, err
+	}
+	err = wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, operatorPatience, true, func(ctx context.Context) (bool, error) {
+		select {
+		case <-o.daemon.Exited():
+			return false, fmt.Errorf("it has ended: %s", o.daemon.Status())
+		default:
+			_, err := get(ctx, o.plane.cluster.Operator.Health)
+			return err == nil, nil
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(process.WithLog(fmt.Errorf("wait for operator: %w", err), o.plane.cluster.Operator.Log), o.Stop(ctx))
+	}
+	return o, nil
+}
+
+// launchOperator starts the program and does not wait.
+func (w *World) launchOperator(ctx context.Context, flags ...string) (*Operator, error) {
+	o := &Operator{plane: w.Plane}
+	at := w.Plane.cluster.Operator
+	daemon, err := process.Start(ctx, process.Program{
+		Name: "keyturn", Path: operatorProgram, LogFile: at.Log, IdentityFile: at.Identity,
+		Args: slices.Concat(at.Arguments, usual(), flags),
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.daemon = daemon
+	if o.identity, err = process.ReadFile(at.Identity); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Stop ends it as a node does, and returns when it has ended.
+func (o *Operator) Stop(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := process.Stop(ctx, o.identity, operatorPatience); err != nil {
+		return fmt.Errorf("stop operator: %w", err)
+	}
+	<-o.daemon.Exited()
+	return nil
+}
+
+// Usage is its CPU time and memory.
+func (o *Operator) Usage() (usage, error) { return usageOf(o.identity.PID) }
+
+// Metrics are what it tells Prometheus.
+func (o *Operator) Metrics(ctx context.Context) (series, error) {
+	text, err := get(ctx, o.plane.cluster.Operator.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics of operator: %w", err)
+	}
+	return parseSeries(text), nil
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/keyturn/keyturn/hack/local/binaries"
+)
+
+// ServerUsage is the CPU time and memory of the API server.
+func (p *Plane) ServerUsage() (usage, error) {
+	identity, err := p.cluster.Process(binaries.APIServer)
+	if err != nil {
+		return usage{}, err
+	}
+	return usageOf(identity.PID)
+}
+
+// ServerMetrics are what the API server tells Prometheus.
+func (p *Plane) ServerMetrics(ctx context.Context) (series, error) {
+	direct, err := kubernetes.NewForConfig(p.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	text, err := direct.RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics of API server: %w", err)
+	}
+	return parseSeries(string(text)), nil
+}
+
+// writes are the requests of a resource that the API server has answered and that change something, as in
+// writes(grown, "secrets", ""). Those for its own use are among them.
+func writes(s series, resource, subresource string) float64 {
+	total := 0.0
+	for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"} {
+		total += s.sum("apiserver_request_total", `resource="`+resource+`"`, `subresource="`+subresource+`"`, `verb="`+verb+`"`)
+	}
+	return total
+}
