@@ -87,3 +87,15 @@ func (o *Operator) Metrics(ctx context.Context) (series, error) {
 	}
 	return parseSeries(text), nil
 }
+
+// rests returns nil if nothing waits to be reconciled and nothing is being reconciled.
+func (o *Operator) rests(ctx context.Context) error {
+	told, err := o.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	if busy := told.sum("workqueue_depth") + told.sum("controller_runtime_active_workers"); busy > 0 {
+		return fmt.Errorf("%v objects wait for the operator, or are being reconciled", busy)
+	}
+	return nil
+}

@@ -73,6 +73,7 @@ type Plane struct {
 	// Operator is the access that the operator has; the floor uses it too.
 	Operator *rest.Config
 
+	clock   clock.PassiveClock
 	cluster local
 	options cluster.Options
 }
@@ -117,7 +118,7 @@ func (w *World) startPlane(ctx context.Context) error {
 		return errRunning
 	}
 	local := newLocal(up)
-	plane := &Plane{cluster: local, options: options}
+	plane := &Plane{clock: w.Clock, cluster: local, options: options}
 	w.Plane = plane
 	if plane.Admin, err = access(local.Kubeconfig); err != nil {
 		return err
