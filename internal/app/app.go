@@ -99,6 +99,7 @@ func newManager(
 		Controller:             config.Controller{SkipNameValidation: new(true)},
 		Metrics:                server.Options{BindAddress: options.MetricsAddress},
 		HealthProbeBindAddress: options.ProbeAddress,
+		PprofBindAddress:       options.ProfilingAddress,
 		WebhookServer: &drainedServer{drain: draining, Server: ctrlwebhook.NewServer(ctrlwebhook.Options{
 			Host: options.WebhookHost, Port: options.WebhookPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) {

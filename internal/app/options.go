@@ -68,6 +68,8 @@ type Options struct {
 
 	MetricsAddress string
 	ProbeAddress   string
+	// ProfilingAddress is where profiles are served, as host:port of the loopback interface; "0" for nowhere.
+	ProfilingAddress string
 
 	// Clock tells the time; tests step it.
 	Clock clock.WithTicker
@@ -90,7 +92,7 @@ func DefaultOptions() Options {
 		Operator: spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
 		Workers:  8, QPS: 500, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
-		HTTPSAddress: ":8443", ExtAuthzAddress: "0", GateCacheSize: defaultGateCache, MetricsAddress: ":8080", ProbeAddress: ":8081",
+		HTTPSAddress: ":8443", ExtAuthzAddress: "0", GateCacheSize: defaultGateCache, MetricsAddress: ":8080", ProbeAddress: ":8081", ProfilingAddress: "0",
 		TokenLimits: tokenservice.Limits{PerAddress: defaultAddressRate, PerClient: defaultClientRate},
 		Clock:       clock.RealClock{},
 	}
@@ -146,6 +148,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"managed, the operator itself, or external, such as cert-manager (default managed)", o.setCertificate)
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics endpoint, 0 for none")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz")
+	flags.StringVar(&o.ProfilingAddress, "pprof-bind-address", o.ProfilingAddress,
+		"loopback address of /debug/pprof, as in 127.0.0.1:6060, 0 for none")
 }
 
 func (o *Options) setCertificate(keeper string) error {
@@ -181,6 +185,7 @@ func (o *Options) Complete() error {
 		between("--webhook-port", o.WebhookPort, 1, 65535),
 		checkExternalURL(o.Operator.ExternalURL),
 		o.checkHTTPS(),
+		checkProfiling(o.ProfilingAddress),
 		o.completeTokenStore(),
 		o.checkExtAuthz(),
 		between("--gate-cache-size", o.GateCacheSize, 0, 1_000_000),
@@ -217,6 +222,19 @@ func (o *Options) checkHTTPS() error {
 	}
 	if _, _, err := net.SplitHostPort(o.HTTPSAddress); err != nil {
 		return fmt.Errorf("--https-bind-address=%q: must be host:port, as in :8443, or 0 for none", o.HTTPSAddress)
+	}
+	return nil
+}
+
+// checkProfiling keeps profiles from the network: a profile of the heap shows what the program holds, and anybody who may ask for one
+// can keep it busy. Whoever may forward a port of the Pod reaches the loopback interface.
+func checkProfiling(address string) error {
+	if address == "0" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("--pprof-bind-address=%q: must be a loopback address and a port, as in 127.0.0.1:6060, or 0 for none", address)
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ func TestBadFlagsAreRefused(t *testing.T) {
 		"a deadline without retries":    {"--leader-elect-renew-deadline=2s", "--leader-elect-renew-deadline=2s: must be more than 2.4s, 1.2 times --leader-elect-retry-period"},
 		"no pause between retries":      {"--leader-elect-retry-period=0s", "--leader-elect-retry-period=0s: must be more than 0s"},
 		"a delay that is over already":  {"--shutdown-delay=-1s", "--shutdown-delay=-1s: must not be negative"},
+		"profiles for the network":      {"--pprof-bind-address=:6060", `--pprof-bind-address=":6060": must be a loopback address and a port`},
+		"profiles for a name":           {"--pprof-bind-address=localhost:6060", `--pprof-bind-address="localhost:6060": must be a loopback address`},
 		"an unknown way of certificate": {"--webhook-certificate=cert-manager", `must be "managed" or "external"`},
 	} {
 		t.Run(what, func(t *testing.T) {
