@@ -22,6 +22,7 @@ import (
 	"github.com/keyturn/keyturn/controllers/tokenclient"
 	"github.com/keyturn/keyturn/controllers/tokenrevocation"
 	"github.com/keyturn/keyturn/internal/freshness"
+	"github.com/keyturn/keyturn/internal/kube"
 	"github.com/keyturn/keyturn/internal/statemetrics"
 	"github.com/keyturn/keyturn/internal/webhookcert"
 	"github.com/keyturn/keyturn/webhook"
@@ -37,7 +38,7 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	ctx, stop := draining.prolong(ctx, options.Clock, options.ShutdownDelay)
 	defer stop()
 	cluster = rest.CopyConfig(cluster)
-	cluster.QPS, cluster.Burst = float32(options.QPS), options.Burst
+	cluster.QPS, cluster.Burst = options.rate()
 	certificate, err := newCertificate(cluster, options)
 	if err != nil {
 		return err
@@ -87,6 +88,14 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 		return fmt.Errorf("run manager: %w", err)
 	}
 	return nil
+}
+
+// rate is --kube-api-qps and --kube-api-burst in the words of client-go, to which 0 means 5 and -1 means no limit.
+func (o *Options) rate() (qps float32, burst int) {
+	if o.QPS == 0 {
+		return -1, o.Burst
+	}
+	return float32(o.QPS), o.Burst
 }
 
 func newManager(
@@ -140,8 +149,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o Options, parts *sha
 		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers,
 	}
 	tokens := &servicetoken.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-servicetoken"),
-		Clock: o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings, DenyLists: parts.lists,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
+		Recorder: kube.NewSparingRecorder(mgr.GetEventRecorder("keyturn-servicetoken"), o.Clock),
+		Clock:    o.Clock, Operator: o.Operator, Permit: permits, Workers: o.Workers, Rings: rings, DenyLists: parts.lists,
 	}
 	clients := &tokenclient.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("keyturn-tokenclient"),

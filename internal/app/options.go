@@ -40,7 +40,8 @@ type Options struct {
 	Operator      spec.Operator
 	// Workers is how many objects of a kind are reconciled at once.
 	Workers int
-	// QPS and Burst limit the requests to the API server; its own fairness protects it beyond that.
+	// QPS and Burst limit the requests to the API server. A QPS of 0 is no limit: requests are as many at once as Workers of the
+	// controllers, and the API server's own fairness says how fast they are answered.
 	QPS   float64
 	Burst int
 
@@ -90,7 +91,7 @@ func DefaultOptions() Options {
 		Namespace:   os.Getenv("POD_NAMESPACE"),
 		LeaderElect: true, Election: defaultElection(), ShutdownDelay: defaultShutdownDelay,
 		Operator: spec.Operator{SignerStaleness: defaultSignerStaleness, MinimumDuration: defaultMinimumDuration},
-		Workers:  8, QPS: 500, Burst: 1000,
+		Workers:  8, Burst: 1000,
 		WebhookPort: 9443, WebhookConfiguration: "keyturn",
 		HTTPSAddress: ":8443", ExtAuthzAddress: "0", GateCacheSize: defaultGateCache, MetricsAddress: ":8080", ProbeAddress: ":8081", ProfilingAddress: "0",
 		TokenLimits: tokenservice.Limits{PerAddress: defaultAddressRate, PerClient: defaultClientRate},
@@ -117,8 +118,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.DurationVar(&o.Operator.SignerStaleness, "signer-staleness", o.Operator.SignerStaleness,
 		"how long a signer that hears nothing from the API server goes on signing, at least 1s; retired keys stay published that much longer")
 	flags.IntVar(&o.Workers, "workers", o.Workers, "how many objects of a kind are reconciled at once, 1 to 256")
-	flags.Float64Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to the API server")
-	flags.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests at once to the API server")
+	flags.Float64Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to the API server, 0 for as many as it answers: --workers bounds how many are made at once")
+	flags.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests at once to the API server, where --kube-api-qps limits them")
 	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "address the webhook listens on (default all)")
 	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "port the webhook listens on")
 	flags.Func("webhook-dns-names", "comma-separated DNS names and addresses under which API servers call the webhook (default keyturn-webhook.<namespace>.svc)",
