@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,8 @@ type Reconciler struct {
 
 	statuses kube.Written[v1alpha1.ServiceTokenStatus]
 	secrets  kube.Written[struct{}]
+	// taken are the UIDs of new ServiceTokens whose Secret could not be created because there is one.
+	taken sync.Map
 }
 
 // SetupWithManager registers the controller.
@@ -66,8 +69,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("servicetoken").
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
-		For(&v1alpha1.ServiceToken{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Owns(&corev1.Secret{}).
+		For(&v1alpha1.ServiceToken{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, r.gone())).
+		Owns(&corev1.Secret{}, builder.WithPredicates(r.writtenByOthers())).
 		Watches(&v1alpha1.SigningKey{}, r.urgentFirst(r.tokensOfKey), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, r.urgentFirst(r.tokensOfRing)).
 		Watches(&v1alpha1.TokenRevocation{}, r.urgentFirst(r.tokensRevokedBy), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -102,6 +105,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !t.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
+	if last, version, ok := r.statuses.NewerThan(t); ok {
+		t.Status, t.ResourceVersion = last, version
+	}
 	w, err := r.renew(ctx, t)
 	if reportErr := r.report(ctx, w, err); reportErr != nil {
 		err = reportErr
@@ -118,7 +124,7 @@ func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
 	case kube.IsOvertaken(err), errors.Is(err, errCacheFollows):
 		return ctrl.Result{RequeueAfter: kube.RetryConflict}, nil
 	case errors.Is(err, errRingFollows):
-		return ctrl.Result{RequeueAfter: retryBlocked}, nil
+		return ctrl.Result{RequeueAfter: retryBlocked, Priority: new(routine)}, nil
 	}
 	if problem := new(kube.ProblemError); err != nil && !errors.As(err, &problem) && !errors.Is(err, errTooEarly) {
 		return ctrl.Result{}, err
@@ -130,5 +136,6 @@ func (r *Reconciler) requeue(w *world, err error) (ctrl.Result, error) {
 	if w.retry && (wait == 0 || wait > retryBlocked) {
 		wait = retryBlocked
 	}
-	return ctrl.Result{RequeueAfter: wait}, nil
+	// Whatever made this pass urgent, the next one is not.
+	return ctrl.Result{RequeueAfter: wait, Priority: new(due)}, nil
 }

@@ -71,7 +71,11 @@ func (r *Reconciler) observe(ctx context.Context, t *v1alpha1.ServiceToken) (*wo
 func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 	secret := &corev1.Secret{}
 	name := client.ObjectKey{Namespace: w.object.Namespace, Name: spec.TokenSecretName(w.object)}
-	found, err := kube.Get(ctx, r.Client, r.Live, name, secret)
+	live := r.Live
+	if r.isNew(w.object) {
+		live = r.Client
+	}
+	found, err := kube.Get(ctx, r.Client, live, name, secret)
 	if err != nil || !found {
 		w.read = err == nil
 		return err
@@ -86,6 +90,14 @@ func (r *Reconciler) observeSecret(ctx context.Context, w *world) error {
 	}
 	w.secret = secret
 	return nil
+}
+
+// isNew says whether a ServiceToken is as somebody has created it, so that there will be no Secret that the cache does not show, and the
+// API server need not be asked. One that is there all the same keeps another from being created, and is looked at from then on. Where a
+// request ends there can be one to empty.
+func (r *Reconciler) isNew(t *v1alpha1.ServiceToken) bool {
+	_, taken := r.taken.Load(t.UID)
+	return !taken && t.Spec.ExpiresAt == nil && t.Status.TokenID == "" && len(t.Status.Conditions) == 0
 }
 
 func (r *Reconciler) observeKey(ctx context.Context, w *world) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -89,6 +90,9 @@ func (r *Reconciler) issue(ctx context.Context, w *world, cause token.Cause, now
 		return err
 	}
 	if err := r.writeSecret(ctx, w); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			r.taken.Store(w.object.UID, true)
+		}
 		return err
 	}
 	r.countIssue(reason, wanted, now)

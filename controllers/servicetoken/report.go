@@ -8,11 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
-	applyv1alpha1 "github.com/keyturn/keyturn/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/kube"
 )
 
@@ -21,14 +21,10 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	if kube.IsOvertaken(problem) || errors.Is(problem, errRingFollows) || errors.Is(problem, errCacheFollows) || errors.Is(problem, errTooEarly) {
 		return nil // The next pass sees what somebody else did, or is about to do.
 	}
-	if last, version, ok := r.statuses.NewerThan(w.object); ok {
-		w.object = w.object.DeepCopy()
-		w.object.Status, w.object.ResourceVersion = last, version
-	}
 	status := w.object.Status.DeepCopy()
 	r.describe(w, status, problem)
 	if !equality.Semantic.DeepEqual(status, &w.object.Status) {
-		if err := r.applyStatus(ctx, w.object, status); err != nil {
+		if err := r.writeStatus(ctx, w.object, status); err != nil {
 			return err
 		}
 	}
@@ -47,14 +43,14 @@ func (r *Reconciler) report(ctx context.Context, w *world, problem error) error 
 	return nil
 }
 
-func (r *Reconciler) applyStatus(ctx context.Context, t *v1alpha1.ServiceToken, status *v1alpha1.ServiceTokenStatus) error {
-	wanted, err := kube.Convert[applyv1alpha1.ServiceTokenStatusApplyConfiguration](status)
-	if err != nil {
-		return err
-	}
-	object := applyv1alpha1.ServiceToken(t.Name, t.Namespace).WithUID(t.UID).WithStatus(wanted)
-	err = kube.WriteOver(t.ResourceVersion, func(version string) error {
-		return r.Client.Status().Apply(ctx, object.WithResourceVersion(version), fieldOwner, client.ForceOwnership)
+func (r *Reconciler) writeStatus(ctx context.Context, t *v1alpha1.ServiceToken, status *v1alpha1.ServiceTokenStatus) error {
+	written := &v1alpha1.ServiceToken{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name}}
+	err := kube.WriteOver(t.ResourceVersion, func(version string) error {
+		patch, err := kube.StatusPatch(version, t.Status, status)
+		if err != nil {
+			return err
+		}
+		return r.Client.Status().Patch(ctx, written, patch, fieldOwner)
 	}, func() (string, bool, error) {
 		now := &v1alpha1.ServiceToken{}
 		err := r.Live.Get(ctx, client.ObjectKeyFromObject(t), now)
@@ -66,7 +62,7 @@ func (r *Reconciler) applyStatus(ctx context.Context, t *v1alpha1.ServiceToken, 
 	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
-	r.statuses.Remember(t.UID, *object.ResourceVersion, *status)
+	r.statuses.Remember(t.UID, written.ResourceVersion, *status)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package servicetoken
 import (
 	"context"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/spec"
@@ -20,8 +22,30 @@ import (
 // looked at can wait for those that are due.
 const (
 	urgent  = 100
+	due     = 0
 	routine = handler.LowPriority
 )
+
+// writtenByOthers leaves out what this controller itself has just written: the pass that wrote it knows when to look again.
+func (r *Reconciler) writtenByOthers() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return !r.secrets.Wrote(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return !r.secrets.Wrote(e.ObjectNew) },
+		DeleteFunc: func(e event.DeleteEvent) bool {
+			r.secrets.Forget(e.Object.GetUID())
+			return true
+		},
+	}
+}
+
+// gone forgets what was written of a ServiceToken that is no more.
+func (r *Reconciler) gone() predicate.Predicate {
+	return predicate.Funcs{DeleteFunc: func(e event.DeleteEvent) bool {
+		r.statuses.Forget(e.Object.GetUID())
+		r.taken.Delete(e.Object.GetUID())
+		return false
+	}}
+}
 
 // affected are the ServiceTokens that a change of another object can concern.
 type affected struct {
@@ -36,6 +60,7 @@ type affected struct {
 func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affected) handler.EventHandler {
 	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 		found := find(ctx, object)
+		slices.SortStableFunc(found.tokens, soonestFirst)
 		for i := range found.tokens {
 			t := &found.tokens[i]
 			request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(t)}
@@ -64,12 +89,26 @@ func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affec
 	}
 }
 
+// soonestFirst orders ServiceTokens by when their token expires; those without one come first.
+func soonestFirst(a, b v1alpha1.ServiceToken) int {
+	return expiry(a).Compare(expiry(b))
+}
+
+func expiry(t v1alpha1.ServiceToken) time.Time {
+	if t.Status.ExpiresAt == nil {
+		return time.Time{}
+	}
+	return t.Status.ExpiresAt.Time
+}
+
+// tokensOfKey are the tokens of a SigningKey whose spec changed. Those of a key that it revokes are urgent once the ring has followed:
+// before that none can be issued, and what was tried in vain would lose its place.
 func (r *Reconciler) tokensOfKey(ctx context.Context, object client.Object) affected {
 	key, ok := object.(*v1alpha1.SigningKey)
 	if !ok {
 		return affected{}
 	}
-	return affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key)), revoked: spec.RevokedKeyIDs(key)}
+	return affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key))}
 }
 
 // tokensOfRing are the tokens of the SigningKey whose ring Secret changed. Other Secrets concern nobody else: marks alone, which
@@ -119,7 +158,8 @@ func (r *Reconciler) isMeant(t *v1alpha1.ServiceToken, key *v1alpha1.SigningKey,
 
 func (r *Reconciler) tokensSignedBy(ctx context.Context, key types.NamespacedName) []v1alpha1.ServiceToken {
 	var list v1alpha1.ServiceTokenList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: key.String()}); err != nil {
+	// Nothing that is done with them changes one.
+	if err := r.Client.List(ctx, &list, client.MatchingFields{spec.IndexSigningKey: key.String()}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	return list.Items
@@ -128,7 +168,7 @@ func (r *Reconciler) tokensSignedBy(ctx context.Context, key types.NamespacedNam
 // tokensIn are the ServiceTokens of a namespace whose labels changed: a key's selector or rules may judge them anew.
 func (r *Reconciler) tokensIn(ctx context.Context, namespace client.Object) []ctrl.Request {
 	var list v1alpha1.ServiceTokenList
-	if err := r.Client.List(ctx, &list, client.InNamespace(namespace.GetName())); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace.GetName()), client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	requests := make([]ctrl.Request, 0, len(list.Items))

@@ -120,6 +120,37 @@ func TestConvert(t *testing.T) {
 	}
 }
 
+func TestStatusPatch(t *testing.T) {
+	ready := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Issued", LastTransitionTime: *kube.Instant(epoch())}
+	from := v1alpha1.ServiceTokenStatus{KeyID: "k", TokenID: "a", ExpiresAt: kube.Instant(epoch()), Conditions: []metav1.Condition{ready}}
+	cases := map[string]struct {
+		change func(*v1alpha1.ServiceTokenStatus)
+		want   string
+	}{
+		"what stays is left out":           {func(s *v1alpha1.ServiceTokenStatus) { s.TokenID = "b" }, `{"tokenID":"b"}`},
+		"what goes is taken away":          {func(s *v1alpha1.ServiceTokenStatus) { s.ExpiresAt = nil }, `{"expiresAt":null}`},
+		"what is new comes":                {func(s *v1alpha1.ServiceTokenStatus) { s.ObservedGeneration = 2 }, `{"observedGeneration":2}`},
+		"conditions are replaced together": {func(s *v1alpha1.ServiceTokenStatus) { s.Conditions = nil }, `{"conditions":null}`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			to := from.DeepCopy()
+			c.change(to)
+			patch, err := kube.StatusPatch("7", from, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := patch.Data(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"metadata":{"resourceVersion":"7"},"status":` + c.want + `}`; string(got) != want {
+				t.Errorf("the patch is %s, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestConvertSaysWhatItCannot(t *testing.T) {
 	if got, err := kube.Convert[corev1.ConfigMap](func() {}); err == nil || !strings.HasPrefix(err.Error(), "encode func()") {
 		t.Errorf("a function is converted to %v, error %v", got, err)

@@ -34,6 +34,26 @@ func (w *Written[T]) Remember(uid types.UID, version string, value T) {
 	w.last[uid] = written[T]{version: version, value: value}
 }
 
+// Wrote says whether an object that a cache has begun to show is, in that version, what was written last. Then it need not be
+// remembered any more.
+func (w *Written[T]) Wrote(object metav1.Object) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last, ok := w.last[object.GetUID()]
+	if !ok || last.version != object.GetResourceVersion() {
+		return false
+	}
+	delete(w.last, object.GetUID())
+	return true
+}
+
+// Forget drops what was written of an object that is no more.
+func (w *Written[T]) Forget(uid types.UID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.last, uid)
+}
+
 // NewerThan returns what was written and its resourceVersion, if that is newer than the object as a cache shows it.
 func (w *Written[T]) NewerThan(object metav1.Object) (T, string, bool) {
 	w.mu.Lock()

@@ -51,6 +51,39 @@ func TestWhatTheCacheHasShownIsForgotten(t *testing.T) {
 	}
 }
 
+func TestWrote(t *testing.T) {
+	cases := map[string]struct {
+		shown *metav1.ObjectMeta
+		want  bool
+	}{
+		"what was written":          {shown("a", "10"), true},
+		"what was before":           {shown("a", "9"), false},
+		"what somebody wrote after": {shown("a", "11"), false},
+		"another object":            {shown("b", "10"), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var w kube.Written[string]
+			w.Remember("a", "10", "value")
+			if got := w.Wrote(c.shown); got != c.want {
+				t.Errorf("got %t, want %t", got, c.want)
+			}
+			if _, _, behind := w.NewerThan(shown("a", "9")); behind == c.want {
+				t.Errorf("a cache that shows what was before is behind: %t", behind)
+			}
+		})
+	}
+}
+
+func TestWhatIsGoneIsForgotten(t *testing.T) {
+	var w kube.Written[string]
+	w.Remember("a", "10", "value")
+	w.Forget("a")
+	if got, _, ok := w.NewerThan(shown("a", "9")); ok {
+		t.Errorf("%q was not forgotten", got)
+	}
+}
+
 // TestACacheThatNeverCatchesUpIsBelievedInTheEnd because versions go back in a restore of etcd.
 func TestACacheThatNeverCatchesUpIsBelievedInTheEnd(t *testing.T) {
 	var w kube.Written[string]

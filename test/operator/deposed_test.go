@@ -82,11 +82,12 @@ func signsWith(object client.Object, id string) error {
 
 // A leader is frozen while it writes a token. Another takes over, writes one of its own and revokes the key of both.
 func TestADeposedLeaderNeverBringsAnOldTokenBack(t *testing.T) {
-	for what, holds := range map[string]string{
-		"while it writes the Secret": "PATCH secrets/cart", "while it reports": "PATCH servicetokens/cart/status",
+	for what, first := range map[string]string{
+		"while it writes the Secret": "POST secrets", "while it reports": "PATCH servicetokens/cart/status",
 	} {
 		for when, step := range map[string]func(w *world, ns string, g *gate){
 			"the first token": func(w *world, ns string, g *gate) {
+				g.holds = in(ns, first)
 				g.arm()
 				w.create(newToken(ns, "cart", "shop"))
 			},
@@ -98,7 +99,7 @@ func TestADeposedLeaderNeverBringsAnOldTokenBack(t *testing.T) {
 		} {
 			t.Run(what+", "+when, func(t *testing.T) {
 				ns := suite.Namespace(t, nil)
-				g := newGate(in(ns, holds))
+				g := newGate(in(ns, strings.Replace(first, "POST secrets", "PATCH secrets/cart", 1)))
 				w := begin(t, g.between)
 				w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
 				step(w, ns, g)
@@ -143,14 +144,20 @@ func TestWhatIsCreatedInTheLastMomentIsNotTouched(t *testing.T) {
 	}{
 		"a ConfigMap":          {"PATCH configmaps/shop-jwks", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "shop-jwks"}}, "SigningKey", v1alpha1.ReasonConfigMapConflict},
 		"a Secret for a ring":  {"POST secrets", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "shop-signing-key"}}, "SigningKey", v1alpha1.ReasonSecretConflict},
-		"a Secret for a token": {"PATCH secrets/cart", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "cart"}}, "ServiceToken", v1alpha1.ReasonSecretConflict},
+		"a Secret for a token": {"POST secrets", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "cart"}}, "ServiceToken", v1alpha1.ReasonSecretConflict},
 	} {
 		t.Run(what, func(t *testing.T) {
 			ns := suite.Namespace(t, nil)
 			g := newGate(in(ns, c.holds))
-			g.arm()
 			w := begin(t, g.between)
-			w.create(newKey(ns, "shop"), newToken(ns, "cart", "shop"))
+			if c.kind == "ServiceToken" {
+				w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
+				g.arm()
+				w.create(newToken(ns, "cart", "shop"))
+			} else {
+				g.arm()
+				w.create(newKey(ns, "shop"), newToken(ns, "cart", "shop"))
+			}
 			w.eventually("the write is held", g.isHeld)
 			c.foreign.SetNamespace(ns)
 			w.create(c.foreign)

@@ -184,3 +184,60 @@ func TestNothingLeaks(t *testing.T) {
 		t.Error("the log is empty: this test would not see a leak")
 	}
 }
+
+// A new token is two writes: it costs no read of its own, and what it writes makes no further work.
+func TestANewTokenCostsTwoWritesAndNoRead(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "first", "shop")})
+	w.settled(1)
+	w.op.requests.forget()
+	const tokens = 20
+	for i := range tokens {
+		w.create(newToken(ns, fmt.Sprintf("token-%d", i), "shop"))
+	}
+	w.eventually("all are Ready", func() error { return w.allReady(ns, 1, 1+tokens) })
+	w.settled(1)
+	count := map[string]int{}
+	for _, c := range w.op.requests.writes() {
+		if !strings.Contains(c.path, "/events") {
+			count[c.method+" "+c.path[strings.Index(c.path, ns)+len(ns):]]++
+		}
+	}
+	if count["POST /secrets"] != tokens || len(count) != tokens+1 {
+		t.Errorf("the writes are %v, want %d times POST /secrets, and one of each status", count, tokens)
+	}
+	for _, c := range w.op.requests.reads() {
+		if strings.Contains(c.path, ns) {
+			t.Errorf("it reads %s", c.path)
+		}
+	}
+}
+
+func TestWhatTheTemplateAddedGoesAlsoAfterARenewal(t *testing.T) {
+	w, ns := begin(t), suite.Namespace(t, nil)
+	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop", func(s *v1alpha1.ServiceToken) {
+		s.Spec.SecretTemplate = &v1alpha1.SecretTemplate{
+			Labels: map[string]v1alpha1.LabelValue{"tier": "gold"},
+			Data:   map[string]v1alpha1.TemplateText{"header": "Authorization: Bearer {{ .Token }}"},
+		}
+	})})
+	secret := w.secret(ns, "cart")
+	first := string(secret.Data["token"])
+	w.patch(secret, func() { secret.Labels["mine"] = "yes" })
+	w.step(life)
+	w.eventually("a renewal", func() error {
+		s := w.secret(ns, "cart")
+		if string(s.Data["token"]) == first || string(s.Data["header"]) != "Authorization: Bearer "+string(s.Data["token"]) {
+			return fmt.Errorf("the token is the first one, or the header another")
+		}
+		return nil
+	})
+	token := w.token(ns, "cart")
+	w.patch(token, func() { token.Spec.SecretTemplate = nil })
+	w.eventually("what the template added is gone, and what a user added is not", func() error {
+		if s := w.secret(ns, "cart"); len(s.Data) != 1 || s.Labels["tier"] != "" || s.Labels["mine"] != "yes" {
+			return fmt.Errorf("entries %d, labels %v", len(s.Data), s.Labels)
+		}
+		return nil
+	})
+}
