@@ -23,11 +23,6 @@ type done struct {
 	at    []time.Time
 }
 
-// rate is objects per second, from the first that was done to the last.
-func (d done) rate() float64 {
-	return float64(len(d.at)-1) / d.span().Seconds()
-}
-
 func (d done) span() time.Duration { return d.at[len(d.at)-1].Sub(d.at[0]) }
 
 func (d done) last() time.Time { return d.at[len(d.at)-1] }

@@ -20,6 +20,7 @@ import (
 type settings struct {
 	quick, tiny, list bool
 	only, output      string
+	profiles          string
 }
 
 func main() {
@@ -30,6 +31,7 @@ func main() {
 	flag.BoolVar(&s.list, "list", false, "print the scenarios and end")
 	flag.StringVar(&s.only, "only", "", "regular expression for the names of the scenarios to run")
 	flag.StringVar(&s.output, "output", "bench.json", "file for the rows")
+	flag.StringVar(&s.profiles, "profiles", "", "folder for CPU profiles of the operator, of the first 10 s of everything that is measured")
 	flag.Parse()
 	err := run(ctx, s, os.Stdout)
 	stop()
@@ -81,7 +83,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	}
 	log.SetLogger(log.Log.WithSink(nil))
 	wall := clock.RealClock{}
-	w := &World{Size: s.size(), Clock: wall, out: out, started: wall.Now()}
+	w := &World{Size: s.size(), Clock: wall, out: out, started: wall.Now(), profiles: s.profiles}
 	w.Say("measuring %d scenarios, %s; everything shares %d CPUs", len(chosen), w.Size, runtime.NumCPU())
 	if err := w.build(ctx); err != nil {
 		return err

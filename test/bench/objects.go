@@ -114,12 +114,14 @@ func (p *Plane) eventually(ctx context.Context, try func(context.Context) error)
 	return err
 }
 
-// clear deletes the Secrets and ServiceTokens of a namespace.
+// clear deletes the ServiceTokens of a namespace and the Secrets with their tokens.
 func (p *Plane) clear(ctx context.Context, namespace string) error {
-	for _, kind := range []client.Object{&v1alpha1.ServiceToken{}, &corev1.Secret{}} {
-		if err := p.Client.DeleteAllOf(ctx, kind, client.InNamespace(namespace)); err != nil {
-			return fmt.Errorf("clear namespace: %w", err)
-		}
+	if err := p.Client.DeleteAllOf(ctx, &v1alpha1.ServiceToken{}, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("delete ServiceTokens: %w", err)
+	}
+	tokens := client.MatchingFields{"type": string(v1alpha1.SecretTypeToken)}
+	if err := p.Client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(namespace), tokens); err != nil {
+		return fmt.Errorf("delete Secrets: %w", err)
 	}
 	return nil
 }

@@ -19,13 +19,13 @@ const operatorPatience = 2 * time.Minute
 type Operator struct {
 	plane    *Plane
 	identity process.Identity
+	// profiles is the address of its profiles.
+	profiles string
 	daemon   *process.Daemon
 }
 
-// usual are flags with which the operator runs as in a cluster: those of the local control plane have lower floors.
-func usual() []string {
-	return []string{"--minimum-duration=5m", "--signer-staleness=5m", "--token-store="}
-}
+// usual are flags with which the operator works as in a cluster, where those of the local control plane differ.
+func usual() []string { return []string{"--signer-staleness=5m", "--token-store="} }
 
 // StartOperator starts the program, with further flags, and returns when it is ready.
 func (w *World) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
@@ -50,11 +50,15 @@ func (w *World) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 
 // launchOperator starts the program and does not wait.
 func (w *World) launchOperator(ctx context.Context, flags ...string) (*Operator, error) {
-	o := &Operator{plane: w.Plane}
+	profiles, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &Operator{plane: w.Plane, profiles: profiles}
 	at := w.Plane.cluster.Operator
 	daemon, err := process.Start(ctx, process.Program{
 		Name: "keyturn", Path: operatorProgram, LogFile: at.Log, IdentityFile: at.Identity,
-		Args: slices.Concat(at.Arguments, usual(), flags),
+		Args: slices.Concat(at.Arguments, usual(), []string{"--pprof-bind-address=" + profiles}, flags),
 	})
 	if err != nil {
 		return nil, err
@@ -98,4 +102,16 @@ func (o *Operator) rests(ctx context.Context) error {
 		return fmt.Errorf("%v objects wait for the operator, or are being reconciled", busy)
 	}
 	return nil
+}
+
+// hasReconciled returns nil if it has reconciled at least n ServiceTokens and rests.
+func (o *Operator) hasReconciled(ctx context.Context, n int) error {
+	told, err := o.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	if did := told.sum("controller_runtime_reconcile_total", `controller="servicetoken"`); did < float64(n) {
+		return fmt.Errorf("%v of %d ServiceTokens are reconciled", did, n)
+	}
+	return o.rests(ctx)
 }

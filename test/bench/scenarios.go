@@ -17,5 +17,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{name: "issue-1000", about: "issue 1,000 new ServiceTokens", controlPlane: true, run: issue1000},
+		{name: "life-10000", about: "issue, restart with, renew, revoke and rotate 10,000 ServiceTokens", controlPlane: true, run: life10000},
+		{name: "copies-1000", about: "rotate a key whose JWKS 1,000 namespaces receive", controlPlane: true, run: copies},
 	}
 }

@@ -51,3 +51,10 @@ func reads(s series) float64 {
 	}
 	return total
 }
+
+// allWrites are the requests that change any object that Keyturn writes, without Leases.
+func allWrites(s series) float64 {
+	return writes(s, "secrets", "") + writes(s, "configmaps", "") + writes(s, "events", "") +
+		writes(s, "servicetokens", "status") + writes(s, "signingkeys", "status") +
+		writes(s, "tokenrevocations", "status") + writes(s, "tokenclients", "status") + writes(s, "tokenpolicies", "status")
+}

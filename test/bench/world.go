@@ -57,6 +57,8 @@ type World struct {
 	out     io.Writer
 	started time.Time
 	assets  string
+	// profiles is where profiles are written; empty for nowhere.
+	profiles string
 }
 
 // Say tells whoever waits how far it is.
