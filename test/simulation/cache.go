@@ -134,9 +134,10 @@ func (c *cache) hold(kind apiserver.Kind, d time.Duration, relist bool) {
 			w.at(s.heldUntil, func() { c.pump(s) })
 		}
 	}
-	// Somebody asks at the last moment at which the replica is believed, and once it is not.
-	w.after(w.operator.LongestView()-time.Second, c.p.readBack)
-	w.after(w.operator.LongestView()+time.Millisecond, c.p.readBack)
+	// Somebody asks at the last moment at which the replica is believed, and once it is not: for what was under way already that is sooner.
+	believed := max(w.operator.LongestView()-c.age(), time.Second)
+	w.after(believed-time.Second, c.p.readBack)
+	w.after(believed+time.Millisecond, c.p.readBack)
 	w.after(d+time.Second, c.p.readBack)
 }
 

@@ -21,7 +21,7 @@ const user = "somebody"
 
 // create lets a user create an object.
 func (w *world) create(object client.Object) error {
-	_, err := w.server.Create(user, object)
+	_, err := w.server.Create(user, user, object)
 	w.told("create", apiserver.NameOf(object), err)
 	return err
 }
@@ -34,7 +34,7 @@ func edit[T client.Object](w *world, name apiserver.Name, what string, change fu
 	}
 	object := present.DeepCopyObject().(T)
 	change(object)
-	_, err := w.server.Update(user, object)
+	_, err := w.server.Update(user, user, object)
 	w.told(what, name, err)
 	return err
 }

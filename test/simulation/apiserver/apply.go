@@ -3,7 +3,6 @@ package apiserver
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,10 +25,10 @@ func (s *Server) Apply(user, manager string, raw []byte) (client.Object, error) 
 	if present.object == nil {
 		return s.applyNew(user, manager, applied)
 	}
-	if err := sameUID(name, present.object, applied); err != nil {
+	if err := meets(name, present.object, "", applied.GetResourceVersion()); err != nil {
 		return nil, err
 	}
-	if err := meets(name, present.object, "", applied.GetResourceVersion()); err != nil {
+	if err := sameUID(name, present.object, applied); err != nil {
 		return nil, err
 	}
 	object := clone(present.object)
@@ -91,24 +90,7 @@ func (s *Server) ApplyStatus(user, manager string, raw []byte) (client.Object, e
 	if err != nil {
 		return nil, err
 	}
-	name := NameOf(applied)
-	present := s.objects[name]
-	if present.object == nil {
-		return nil, apierrors.NewNotFound(name.Kind.resource(), name.Name)
-	}
-	if err := meets(name, present.object, "", applied.GetResourceVersion()); err != nil {
-		return nil, err
-	}
-	object := clone(present.object)
-	switch object := object.(type) {
-	case *v1alpha1.SigningKey:
-		object.Status = applied.(*v1alpha1.SigningKey).Status
-	case *v1alpha1.ServiceToken:
-		object.Status = applied.(*v1alpha1.ServiceToken).Status
-	}
-	owners := maps.Clone(present.owners)
-	owners[manager+"/status"] = fields{}
-	return s.replace(user, name, present, record{object, owners})
+	return s.replaceStatus(user, manager, applied)
 }
 
 // decode reads an object from the JSON of an apply configuration.

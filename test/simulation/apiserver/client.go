@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -18,7 +19,7 @@ import (
 
 // Call is one request to the API server.
 type Call struct {
-	// Verb is get, list, create, update, apply, apply status or delete.
+	// Verb is get, list, create, update, patch, patch status, apply, apply status or delete.
 	Verb string
 	Name Name
 }
@@ -56,7 +57,12 @@ func (c *Client) Get(ctx context.Context, key client.ObjectKey, into client.Obje
 		return c.Cache.Get(ctx, key, into, options...)
 	}
 	name := Name{KindOf(into), key.Namespace, key.Name}
-	return c.send(ctx, "get", name, func() error { return Read(c.Server.Lookup(name), name, into) })
+	return c.send(ctx, "get", name, func() error {
+		if partial, ok := into.(*metav1.PartialObjectMetadata); ok {
+			defer func() { partial.ManagedFields = c.Server.Managers(name) }()
+		}
+		return Read(c.Server.Lookup(name), name, into)
+	})
 }
 
 // Read copies an object into another of its kind, or fails if there is none.
@@ -72,10 +78,10 @@ func Read(object client.Object, name Name, into client.Object) error {
 	return nil
 }
 
-// Metadata is the metadata of a Namespace alone.
+// Metadata is the metadata of an object alone, of a built-in kind.
 func Metadata(object client.Object) *metav1.PartialObjectMetadata {
-	out := &metav1.PartialObjectMetadata{ObjectMeta: *object.(*corev1.Namespace).ObjectMeta.DeepCopy()}
-	out.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	out := meta.AsPartialObjectMetadata(clone(object))
+	out.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(string(KindOf(object))))
 	return out
 }
 
@@ -146,17 +152,43 @@ func (l labelsOfObject) Get(name string) string { return l[name] }
 func (l labelsOfObject) Lookup(name string) (string, bool) { v, ok := l[name]; return v, ok }
 
 // Create creates an object.
-func (c *Client) Create(ctx context.Context, object client.Object, _ ...client.CreateOption) error {
+func (c *Client) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+	var asked client.CreateOptions
+	asked.ApplyOptions(options)
 	return c.send(ctx, "create", NameOf(object), func() error {
-		stored, err := c.Server.Create(c.User, object)
+		stored, err := c.Server.Create(c.User, asked.FieldManager, object)
 		return answer(object, stored, err)
 	})
 }
 
 // Update replaces an object.
-func (c *Client) Update(ctx context.Context, object client.Object, _ ...client.UpdateOption) error {
+func (c *Client) Update(ctx context.Context, object client.Object, options ...client.UpdateOption) error {
+	var asked client.UpdateOptions
+	asked.ApplyOptions(options)
 	return c.send(ctx, "update", NameOf(object), func() error {
-		stored, err := c.Server.Update(c.User, object)
+		stored, err := c.Server.Update(c.User, asked.FieldManager, object)
+		return answer(object, stored, err)
+	})
+}
+
+// Patch is a JSON merge patch, or a JSON patch of the managed fields.
+func (c *Client) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+	var asked client.PatchOptions
+	asked.ApplyOptions(options)
+	raw, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	name := NameOf(object)
+	return c.send(ctx, "patch", name, func() error {
+		if patch.Type() == types.JSONPatchType {
+			stored, err := c.Server.PatchManagers(c.User, name, raw)
+			if err != nil {
+				return err
+			}
+			return Read(stored, name, object)
+		}
+		stored, err := c.Server.Patch(c.User, asked.FieldManager, name, raw)
 		return answer(object, stored, err)
 	})
 }
@@ -200,6 +232,21 @@ func (w *statusWriter) Apply(ctx context.Context, object runtime.ApplyConfigurat
 	asked.ApplyOpts(options)
 	return w.client.apply(ctx, "apply status", object, func(raw []byte) (client.Object, error) {
 		return w.client.Server.ApplyStatus(w.client.User, asked.FieldManager, raw)
+	})
+}
+
+// Patch is a JSON merge patch of the status.
+func (w *statusWriter) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	var asked client.SubResourcePatchOptions
+	asked.ApplyOptions(options)
+	raw, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	name := NameOf(object)
+	return w.client.send(ctx, "patch status", name, func() error {
+		stored, err := w.client.Server.PatchStatus(w.client.User, asked.FieldManager, name, raw)
+		return answer(object, stored, err)
 	})
 }
 

@@ -14,8 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/client-go/util/csaupgrade"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -58,6 +60,7 @@ func TestTheServerAnswersAsKubernetesDoes(t *testing.T) {
 
 func (s *script) play() {
 	s.secrets()
+	s.patches()
 	s.configMaps()
 	s.signingKeys()
 	s.places()
@@ -169,6 +172,7 @@ func (s *script) secrets() {
 	s.apply("withdraw", at(s.token(map[string][]byte{})), owner)
 	s.get("token", present)
 	s.apply("apply to another UID", s.token(map[string][]byte{}).WithUID("other").WithResourceVersion(present.ResourceVersion), owner)
+	s.apply("apply to another UID and version", s.token(map[string][]byte{}).WithUID("other").WithResourceVersion("1"), owner)
 	s.apply("apply with a UID to what is gone", corev1ac.Secret("gone", s.ns).WithUID("other").WithResourceVersion("5"), owner)
 	s.apply("apply under a version to what is gone", corev1ac.Secret("gone2", s.ns).WithResourceVersion("1"), owner)
 	present.Data, present.Immutable = map[string][]byte{"token": []byte("i")}, new(true)
@@ -178,6 +182,50 @@ func (s *script) secrets() {
 	s.note("delete another UID", nil, s.c.Delete(s.ctx(), present, client.Preconditions{UID: &uid}))
 	s.note("delete", map[string]any{"metadata": map[string]any{}}, s.c.Delete(s.ctx(), present))
 	s.note("delete again", nil, s.c.Delete(s.ctx(), present))
+}
+
+// patches does what a controller does that creates and patches Secrets, and applies when something has to go.
+func (s *script) patches() {
+	patch := func(what string, secret *corev1.Secret, metadata map[string]any, data map[string]any) {
+		s.t.Helper()
+		raw, err := json.Marshal(map[string]any{"metadata": metadata, "data": data})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.note(what, secret, s.c.Patch(s.ctx(), secret, client.RawPatch(types.MergePatchType, raw), owner))
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "patched", Labels: map[string]string{"l": "1"}},
+		Type:       "keyturn.dev/token", Data: map[string][]byte{"token": []byte("a"), "header": []byte("h")},
+	}
+	s.note("create what will be patched", secret, s.c.Create(s.ctx(), secret, owner))
+	first := map[string]any{"uid": secret.UID, "resourceVersion": secret.ResourceVersion}
+	patch("patch", secret, first, map[string]any{"token": []byte("b")})
+	patch("patch under the version before", secret.DeepCopy(), first, map[string]any{"token": []byte("c")})
+	patch("patch another UID", secret.DeepCopy(), map[string]any{"uid": "other"}, map[string]any{"token": []byte("c")})
+	patch("patch another UID and version", secret.DeepCopy(), map[string]any{"uid": "other", "resourceVersion": "1"}, map[string]any{"token": []byte("c")})
+	patch("patch nothing", secret, map[string]any{"resourceVersion": secret.ResourceVersion}, map[string]any{"token": []byte("b")})
+	patch("patch an entry away", secret, map[string]any{}, map[string]any{"header": nil})
+	patch("patch what is gone", &corev1.Secret{ObjectMeta: s.meta("gone")}, map[string]any{"resourceVersion": "5"}, map[string]any{"token": []byte("c")})
+	patch("patch one more", secret, map[string]any{}, map[string]any{"header": []byte("i")})
+
+	less := func() *corev1ac.SecretApplyConfiguration {
+		return corev1ac.Secret("patched", s.ns).WithType("keyturn.dev/token").WithData(map[string][]byte{"token": []byte("b")})
+	}
+	s.apply("apply less than was created, which counts for nothing", less(), owner)
+	partial := &metav1.PartialObjectMetadata{ObjectMeta: s.meta("patched")}
+	partial.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	if err := s.c.Get(s.ctx(), client.ObjectKeyFromObject(partial), partial); err != nil {
+		s.t.Fatal(err)
+	}
+	upgrade, err := csaupgrade.UpgradeManagedFieldsPatch(partial, sets.New(string(owner)), string(owner))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.note("take over what was created", partial, s.c.Patch(s.ctx(), partial, client.RawPatch(types.JSONPatchType, upgrade)))
+	s.note("take over under the version before", partial, s.c.Patch(s.ctx(), partial.DeepCopy(), client.RawPatch(types.JSONPatchType, upgrade)))
+	s.apply("apply less than was created", less(), owner)
+	s.get("patched", &corev1.Secret{})
 }
 
 // configMaps does what controllers and users do to ConfigMaps.
@@ -264,6 +312,15 @@ func (s *script) signingKeys() {
 		Claims: &runtime.RawExtension{Raw: []byte(`{"scope":"x","n":1}`)},
 	}}
 	s.note("create a ServiceToken", token, s.c.Create(s.ctx(), token))
+	patch := func(version string) {
+		raw := fmt.Sprintf(`{"metadata":{"resourceVersion":%q},"status":{"tokenID":"t","keyID":null},"spec":{"subject":"forged"}}`, version)
+		written := &v1alpha1.ServiceToken{ObjectMeta: s.meta("st")}
+		err := s.c.Status().Patch(s.ctx(), written, client.RawPatch(types.MergePatchType, []byte(raw)), owner)
+		s.note("patch the status", written, err)
+	}
+	patch(token.ResourceVersion)
+	patch(token.ResourceVersion)
+	s.get("st", token)
 	both := token.DeepCopy()
 	both.Spec.Subject = "both"
 	s.note("two subjects", both, s.c.Update(s.ctx(), both))

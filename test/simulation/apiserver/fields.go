@@ -14,6 +14,9 @@ import (
 // "binary/", "owner/" and "type".
 type fields map[string]string
 
+// statusField stands for all of a status, which has one owner. Nobody who replaces an object changes it.
+const statusField = "status"
+
 // fieldsOf are the fields of an object that can have owners: of Secrets and ConfigMaps all that Keyturn writes, of others the
 // metadata.
 func fieldsOf(object client.Object) fields {
@@ -118,6 +121,10 @@ func joined[V any](base, more map[string]V) map[string]V {
 func rewritten(owners map[string]fields, by string, before, after fields) map[string]fields {
 	next := map[string]fields{}
 	for owner, owned := range owners {
+		if _, ofStatus := owned[statusField]; ofStatus {
+			next[owner] = owned
+			continue
+		}
 		kept := maps.Clone(owned)
 		maps.DeleteFunc(kept, func(path, _ string) bool {
 			value, there := after[path]
@@ -136,4 +143,18 @@ func rewritten(owners map[string]fields, by string, before, after fields) map[st
 	}
 	next[by] = mine
 	return next
+}
+
+// sameOwners says whether the same own the same fields, whatever these hold.
+func sameOwners(before, after map[string]fields) bool {
+	return maps.EqualFunc(owning(before), owning(after), func(a, b fields) bool {
+		return maps.EqualFunc(a, b, func(_, _ string) bool { return true })
+	})
+}
+
+// owning are those owners that own anything.
+func owning(owners map[string]fields) map[string]fields {
+	owners = maps.Clone(owners)
+	maps.DeleteFunc(owners, func(_ string, owned fields) bool { return len(owned) == 0 })
+	return owners
 }

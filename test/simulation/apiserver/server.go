@@ -57,8 +57,10 @@ func KindOf(object any) Kind {
 		return TokenPolicies
 	case *v1alpha1.TokenRevocation, *v1alpha1.TokenRevocationList:
 		return TokenRevocations
-	case *metav1.PartialObjectMetadata, *metav1.PartialObjectMetadataList:
-		return Namespaces // the only kind of which Keyturn reads metadata alone
+	case *metav1.PartialObjectMetadata:
+		return Kind(object.Kind)
+	case *metav1.PartialObjectMetadataList:
+		return Namespaces // the only kind of which Keyturn lists metadata alone
 	default:
 		panic(fmt.Sprintf("%T is no kind of this server", object))
 	}

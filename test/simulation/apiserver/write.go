@@ -15,8 +15,8 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
-// Create stores a new object and returns it as it is stored.
-func (s *Server) Create(user string, object client.Object) (client.Object, error) {
+// Create stores a new object and returns it as it is stored. A manager owns what it says.
+func (s *Server) Create(user, manager string, object client.Object) (client.Object, error) {
 	object = clone(object)
 	name := NameOf(object)
 	if object.GetResourceVersion() != "" {
@@ -32,13 +32,13 @@ func (s *Server) Create(user string, object client.Object) (client.Object, error
 	if err := s.examine(user, nil, &object); err != nil {
 		return nil, err
 	}
-	s.commit(name, record{object, map[string]fields{user: fieldsOf(object)}}, user)
+	s.commit(name, record{object, map[string]fields{updater(manager): fieldsOf(object)}}, user)
 	return object, nil
 }
 
 // Update replaces an object, except for its status, and returns it as it is stored. A resourceVersion that it has must be the
 // present one.
-func (s *Server) Update(user string, object client.Object) (client.Object, error) {
+func (s *Server) Update(user, manager string, object client.Object) (client.Object, error) {
 	object = clone(object)
 	name := NameOf(object)
 	present := s.objects[name]
@@ -52,7 +52,7 @@ func (s *Server) Update(user string, object client.Object) (client.Object, error
 	if err := s.examine(user, present.object, &object); err != nil {
 		return nil, err
 	}
-	owners := rewritten(present.owners, user, fieldsOf(present.object), fieldsOf(object))
+	owners := rewritten(present.owners, updater(manager), fieldsOf(present.object), fieldsOf(object))
 	return s.replace(user, name, present, record{object, owners})
 }
 
@@ -60,8 +60,10 @@ func (s *Server) Update(user string, object client.Object) (client.Object, error
 func (s *Server) replace(user string, name Name, present, next record) (client.Object, error) {
 	next.object.SetResourceVersion(present.object.GetResourceVersion())
 	if equality.Semantic.DeepEqual(present.object, next.object) {
-		s.objects[name] = record{present.object, next.owners}
-		return present.object, nil
+		if sameOwners(present.owners, next.owners) {
+			return present.object, nil
+		}
+		next.object = clone(next.object)
 	}
 	if !next.object.GetDeletionTimestamp().IsZero() && len(next.object.GetFinalizers()) == 0 && name.Kind != Namespaces {
 		s.commit(name, record{}, user)
