@@ -113,7 +113,7 @@ func newWorld(ctx context.Context, plan *Plan) *world {
 	w.lease = &lease{w: w}
 	w.oracle = oracle.New(oracle.Facts{
 		Slow: -w.spread() / 2, Fast: w.spread() - w.spread()/2, Propagation: time.Duration(plan.Propagation),
-		Staleness: time.Duration(plan.Staleness), View: w.operator.LongestView() + readinessLag, Lag: longestLag + 5*time.Minute,
+		Staleness: time.Duration(plan.Staleness), View: w.operator.LongestView() + time.Millisecond + readinessLag, Lag: longestLag + 5*time.Minute,
 	}, operatorUser)
 	for i := range plan.Replicas {
 		w.replicas = append(w.replicas, &replica{w: w, index: i, name: fmt.Sprintf("replica-%d", i+1), clock: w.clock(plan.Clocks[i])})
