@@ -29,7 +29,7 @@ type life struct {
 func life10000(ctx context.Context, w *World) ([]Row, error) {
 	l := &life{
 		World: w, n: w.Size.Of(10_000, 1_000, 50),
-		dueAfter: time.Duration(w.Size.Of(600, 120, 15)) * time.Second,
+		dueAfter: time.Duration(w.Size.Of(360, 120, 15)) * time.Second,
 	}
 	err := l.run(ctx)
 	return l.rows, err
@@ -37,7 +37,7 @@ func life10000(ctx context.Context, w *World) ([]Row, error) {
 
 // run does one after the other. Each leaves what the next begins with.
 func (l *life) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{l.issue, l.restart, l.renew, l.revoke, l.rotate} {
+	for _, step := range []func(context.Context) error{l.issue, l.renew, l.revoke} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -77,8 +77,12 @@ func (l *life) issue(ctx context.Context) error {
 	if err := operator.Stop(ctx); err != nil {
 		return err
 	}
+	// Before the tokens are due.
+	if err := l.restart(ctx); err != nil {
+		return err
+	}
 	after, err := l.floorIssue(ctx, l.few())
-	l.rows = append(l.rows, workRows(fmt.Sprintf("issue %d: ", l.n), []measured{m}, []measured{before, after})...)
+	l.rows = append(workRows(fmt.Sprintf("issue %d: ", l.n), []measured{m}, []measured{before, after}), l.rows...)
 	return err
 }
 
@@ -183,6 +187,9 @@ func (l *life) revoke(ctx context.Context) error {
 	revoked, err := l.watched(ctx, subject{
 		name: fmt.Sprintf("revoke-%d", l.n), operator: operator, namespace: ours, n: l.n, is: old.isReplaced,
 	}, func() error { return l.revokeActive(ctx) })
+	if err == nil {
+		err = l.rotate(ctx, operator)
+	}
 	if err := errors.Join(err, operator.Stop(ctx)); err != nil {
 		return err
 	}
@@ -229,26 +236,18 @@ func (w *World) changeKey(ctx context.Context, change func(*v1alpha1.SigningKey)
 	return nil
 }
 
-// rotate lets the key rotate in order. Its tokens stay as they are.
-func (l *life) rotate(ctx context.Context) error {
-	operator, err := l.StartOperator(ctx)
+// rotate lets the key rotate in order, before any token is due. Its tokens stay as they are.
+func (l *life) rotate(ctx context.Context, operator *Operator) error {
+	used, took, err := l.rotation(ctx, operator)
 	if err != nil {
 		return err
 	}
-	if err := l.Plane.eventually(ctx, func(ctx context.Context) error { return operator.hasReconciled(ctx, l.n) }); err != nil {
-		return errors.Join(err, operator.Stop(ctx))
-	}
-	m, took, err := l.rotation(ctx, operator)
-	if err := errors.Join(err, operator.Stop(ctx)); err != nil {
-		return err
-	}
 	of := fmt.Sprintf("rotate the key of %d: ", l.n)
-	grown := m.Requests
 	l.rows = append(l.rows,
-		figure(of+"tokens re-issued", writes(grown, "servicetokens", "status"), "").exactly(0),
-		figure(of+"writes", allWrites(grown)-writes(grown, "events", ""), ""),
+		figure(of+"tokens re-issued", writes(used.Requests, "servicetokens", "status"), "").exactly(0),
+		figure(of+"writes", allWrites(used.Requests)-writes(used.Requests, "events", ""), ""),
 		figure(of+"beyond the wait for verifiers", (took-shortLead).Seconds(), "s"),
-		figure(of+"operator CPU", m.Operator.Seconds(), "s"),
+		figure(of+"operator CPU", used.Operator.Seconds(), "s"),
 	)
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -124,4 +125,18 @@ func (p *Plane) clear(ctx context.Context, namespace string) error {
 		return fmt.Errorf("delete Secrets: %w", err)
 	}
 	return nil
+}
+
+// createForeign creates Secrets and ConfigMaps that are not Keyturn's, n together, of 2 KiB each.
+func (p *Plane) createForeign(ctx context.Context, n int) error {
+	return p.withoutAdmission(ctx, func() error {
+		content := strings.Repeat("x", 2<<10)
+		return each(ctx, n, harnessWorkers, func(ctx context.Context, i int) error {
+			at := metav1.ObjectMeta{Namespace: ours, Name: fmt.Sprintf("foreign-%05d", i)}
+			if i%2 == 0 {
+				return p.Client.Create(ctx, &corev1.Secret{ObjectMeta: at, StringData: map[string]string{"content": content}})
+			}
+			return p.Client.Create(ctx, &corev1.ConfigMap{ObjectMeta: at, Data: map[string]string{"content": content}})
+		})
+	})
 }

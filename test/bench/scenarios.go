@@ -19,5 +19,7 @@ func scenarios() []scenario {
 		{name: "issue-1000", about: "issue 1,000 new ServiceTokens", controlPlane: true, run: issue1000},
 		{name: "life-10000", about: "issue, restart with, renew, revoke and rotate 10,000 ServiceTokens", controlPlane: true, run: life10000},
 		{name: "copies-1000", about: "rotate a key whose JWKS 1,000 namespaces receive", controlPlane: true, run: copies},
+		{name: "grow-50000", about: "memory with 1,000, 10,000 and 50,000 ServiceTokens, and what an idle operator does", controlPlane: true, run: grow},
+		{name: "foreign-50000", about: "memory beside 50,000 foreign Secrets and ConfigMaps", controlPlane: true, run: foreign},
 	}
 }
