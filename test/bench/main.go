@@ -92,7 +92,10 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	for i, one := range chosen {
 		w.Say("%d of %d: %s", i+1, len(chosen), one.about)
 		rows, failed := w.measure(ctx, one)
-		done.Rows = append(done.Rows, rows...)
+		for _, row := range rows {
+			row.Scenario = one.name
+			done.Rows = append(done.Rows, row)
+		}
 		if failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", one.name, failed))
 		}
@@ -101,7 +104,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		}
 	}
 	_, _ = fmt.Fprintln(out)
-	return errors.Join(err, printTable(out, done.Rows), done.write(s.output))
+	return errors.Join(err, printTable(out, done.Rows), done.keep(s.output, chosen), done.write(s.output))
 }
 
 // measure runs one scenario, in a control plane of its own where it needs one.

@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 )
 
 // Row is one figure.
 type Row struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
+	// Scenario is the name of what measured it.
+	Scenario string  `json:"scenario"`
+	Name     string  `json:"name"`
+	Value    float64 `json:"value"`
 	// Unit is the value's, as in "tokens/s"; empty for a plain count.
 	Unit string `json:"unit,omitempty"`
 	// ComparedWith says what the same run measured beside it; empty for a count.
@@ -100,36 +99,4 @@ func printTable(out io.Writer, rows []Row) error {
 		err = errors.Join(err, rowErr)
 	}
 	return errors.Join(err, table.Flush())
-}
-
-// report is what bench.json holds.
-type report struct {
-	// Size is how much was measured: full, quick or tiny.
-	Size string `json:"size"`
-	// Machine is what everything shared.
-	Machine machine `json:"machine"`
-	Rows    []Row   `json:"rows"`
-}
-
-// machine describes where it was measured.
-type machine struct {
-	CPUs int    `json:"cpus"`
-	Go   string `json:"go"`
-	OS   string `json:"os"`
-	Arch string `json:"arch"`
-	CPU  string `json:"cpu,omitempty"`
-}
-
-func (r report) write(path string) error {
-	var content bytes.Buffer
-	encoder := json.NewEncoder(&content)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(r); err != nil {
-		return fmt.Errorf("encode report: %w", err)
-	}
-	if err := os.WriteFile(path, content.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
 }
