@@ -57,7 +57,7 @@ func (r *report) keep(path string, ran []scenario) error {
 	return nil
 }
 
-func (r report) write(path string) error {
+func (r *report) write(path string) error {
 	var content bytes.Buffer
 	encoder := json.NewEncoder(&content)
 	encoder.SetEscapeHTML(false)
