@@ -87,7 +87,7 @@ func (l *life) issue(ctx context.Context) error {
 }
 
 // few is how many objects the bare client writes, before and after: its rate is the same for more.
-func (l *life) few() int { return min(l.n, 2000) }
+func (l *life) few() int { return min(l.n, 1000) }
 
 // restart starts an operator that finds everything done.
 func (l *life) restart(ctx context.Context) error {

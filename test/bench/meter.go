@@ -3,26 +3,36 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
+	"github.com/keyturn/keyturn/hack/local/binaries"
 )
 
 // meter is what had been used before something was measured.
 type meter struct {
 	plane    *Plane
 	operator *Operator // nil for the floor
-	used     usage
-	server   usage
+	used     map[string]time.Duration
 	requests series
 }
 
+// The programs whose CPU time is read: those of the control plane, the operator and this one, which makes the floor's requests and
+// watches in both cases.
+const (
+	server  = binaries.APIServer
+	store   = binaries.Etcd
+	program = "keyturn"
+	itself  = "bench"
+)
+
 // spent is what was used while something was measured.
 type spent struct {
-	// Operator and Server are the CPU time of the operator and of the API server.
-	Operator, Server time.Duration
+	// Operator and Server are the CPU time of the operator and of the API server, and All that of etcd and of this program too.
+	Operator, Server, All time.Duration
 	// Requests are the counters of the API server.
 	Requests series
 }
@@ -31,31 +41,46 @@ type spent struct {
 func (p *Plane) startMeter(ctx context.Context, operator *Operator) (*meter, error) {
 	m := &meter{plane: p, operator: operator}
 	var err error
-	if operator != nil {
-		if m.used, err = operator.Usage(); err != nil {
-			return nil, err
-		}
-	}
 	if m.requests, err = p.ServerMetrics(ctx); err != nil {
 		return nil, err
 	}
-	m.server, err = p.ServerUsage()
+	m.used, err = m.read()
 	return m, err
+}
+
+// read returns the CPU time that each program has used.
+func (m *meter) read() (map[string]time.Duration, error) {
+	pids := map[string]int{itself: os.Getpid()}
+	for _, component := range []string{server, store} {
+		identity, err := m.plane.cluster.Process(component)
+		if err != nil {
+			return nil, err
+		}
+		pids[component] = identity.PID
+	}
+	if m.operator != nil {
+		pids[program] = m.operator.identity.PID
+	}
+	used := map[string]time.Duration{}
+	for name, pid := range pids {
+		now, err := usageOf(pid)
+		if err != nil {
+			return nil, err
+		}
+		used[name] = now.CPU
+	}
+	return used, nil
 }
 
 // stop returns what was used since the start.
 func (m *meter) stop(ctx context.Context) (spent, error) {
-	server, err := m.plane.ServerUsage()
+	used, err := m.read()
 	if err != nil {
 		return spent{}, err
 	}
-	s := spent{Server: server.CPU - m.server.CPU}
-	if m.operator != nil {
-		used, err := m.operator.Usage()
-		if err != nil {
-			return s, err
-		}
-		s.Operator = used.CPU - m.used.CPU
+	s := spent{Operator: used[program] - m.used[program], Server: used[server] - m.used[server]}
+	for name := range used {
+		s.All += used[name] - m.used[name]
 	}
 	requests, err := m.plane.ServerMetrics(ctx)
 	s.Requests = requests.minus(m.requests)
@@ -85,6 +110,7 @@ func together(rounds []measured) measured {
 	for _, m := range rounds {
 		all.n, all.took = all.n+m.n, all.took+m.took
 		all.spent.Operator, all.spent.Server = all.spent.Operator+m.spent.Operator, all.spent.Server+m.spent.Server
+		all.spent.All += m.spent.All
 		for name, count := range m.spent.Requests {
 			all.spent.Requests[name] += count
 		}

@@ -5,18 +5,7 @@ import (
 	"fmt"
 
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/keyturn/keyturn/hack/local/binaries"
 )
-
-// ServerUsage is the CPU time and memory of the API server.
-func (p *Plane) ServerUsage() (usage, error) {
-	identity, err := p.cluster.Process(binaries.APIServer)
-	if err != nil {
-		return usage{}, err
-	}
-	return usageOf(identity.PID)
-}
 
 // ServerMetrics are what the API server tells Prometheus.
 func (p *Plane) ServerMetrics(ctx context.Context) (series, error) {
