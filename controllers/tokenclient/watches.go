@@ -19,6 +19,9 @@ func (r *Reconciler) clientsOfSecret(ctx context.Context, object client.Object) 
 	if !ok {
 		return nil
 	}
+	if secret.Type == v1alpha1.SecretTypeToken {
+		return nil // Thousands of them change each hour. One that is in the way of a TokenClient's is looked at again all the same.
+	}
 	if secret.Type == v1alpha1.SecretTypeSigningKey {
 		if name, ok := spec.KeyOf(secret); ok && name.Namespace == secret.Namespace {
 			return r.find(ctx, client.MatchingFields{spec.IndexSigningKey: name.String()})

@@ -88,12 +88,12 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	if err := w.build(ctx); err != nil {
 		return err
 	}
-	done := report{Size: string(w.Size), Machine: thisMachine()}
+	done := report{Machine: thisMachine()}
 	for i, one := range chosen {
 		w.Say("%d of %d: %s", i+1, len(chosen), one.about)
 		rows, failed := w.measure(ctx, one)
 		for _, row := range rows {
-			row.Scenario = one.name
+			row.Scenario, row.Size = one.name, w.Size
 			done.Rows = append(done.Rows, row)
 		}
 		if failed != nil {

@@ -12,8 +12,6 @@ import (
 
 // report is what bench.json holds.
 type report struct {
-	// Size is how much was measured: full, quick or tiny.
-	Size string `json:"size"`
 	// Machine is what everything shared.
 	Machine machine `json:"machine"`
 	Rows    []Row   `json:"rows"`
@@ -28,7 +26,7 @@ type machine struct {
 	CPU  string `json:"cpu,omitempty"`
 }
 
-// keep takes the rows of scenarios that were not run now from an earlier report, if that was made here and of the same size.
+// keep takes the rows of scenarios that were not run now from an earlier report, if that was made on such a machine.
 func (r *report) keep(path string, ran []scenario) error {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +36,7 @@ func (r *report) keep(path string, ran []scenario) error {
 		return fmt.Errorf("read earlier report: %w", err)
 	}
 	var earlier report
-	if err := json.Unmarshal(content, &earlier); err != nil || earlier.Size != r.Size || earlier.Machine != r.Machine {
+	if err := json.Unmarshal(content, &earlier); err != nil || earlier.Machine != r.Machine {
 		return nil //nolint:nilerr // What cannot be read is no report of this program, and is replaced.
 	}
 	var rows []Row

@@ -10,9 +10,11 @@ import (
 // Row is one figure.
 type Row struct {
 	// Scenario is the name of what measured it.
-	Scenario string  `json:"scenario"`
-	Name     string  `json:"name"`
-	Value    float64 `json:"value"`
+	Scenario string `json:"scenario"`
+	// Size is how much was measured: full, quick or tiny.
+	Size  Size    `json:"size"`
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
 	// Unit is the value's, as in "tokens/s"; empty for a plain count.
 	Unit string `json:"unit,omitempty"`
 	// ComparedWith says what the same run measured beside it; empty for a count.
