@@ -229,9 +229,11 @@ func TestTheDeletionOfASigningKeyNamesWhatStopsToWork(t *testing.T) {
 		change   func(*v1alpha1.SigningKey)
 		warnings []string
 	}{
-		"by a user":                          {warnings: warnings},
-		"with its namespace":                 {user: "system:serviceaccount:kube-system:namespace-controller"},
-		"that is meant, whatever depends":    {change: func(k *v1alpha1.SigningKey) { k.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"} }},
+		"by a user":          {warnings: warnings},
+		"with its namespace": {user: "system:serviceaccount:kube-system:namespace-controller"},
+		"that is meant, whatever depends": {change: func(k *v1alpha1.SigningKey) {
+			k.Annotations = map[string]string{v1alpha1.AnnotationForceDelete: "true"}
+		}},
 		"of a SigningKey that nobody names":  {change: func(k *v1alpha1.SigningKey) { k.Name = "unused" }},
 		"of one that others name, warns too": {change: func(k *v1alpha1.SigningKey) { k.Name = "other" }, warnings: []string{"1 TokenClient gets no token any more"}},
 	} {

@@ -107,7 +107,10 @@ func TestWhatTheAuditTellsIsNotLoggedTwice(t *testing.T) {
 	}
 	got := map[string]int{}
 	for text := range bytes.Lines(out.Bytes()) {
-		var line struct{ Logger, Msg string }
+		var line struct {
+			Logger string `json:"logger"`
+			Msg    string `json:"msg"`
+		}
 		if err := json.Unmarshal(text, &line); err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
