@@ -54,22 +54,8 @@ func (c *cluster) learnSecrets(t *testing.T) {
 	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
 	options := cache.Options{Scheme: controlplane.Scheme(), DefaultLabelSelector: ours}
 	follow(t, c.config, options, func(object any) {
-		secret, ok := object.(*corev1.Secret)
-		if !ok {
-			return
-		}
-		c.secrets.Token(string(secret.Data[v1alpha1.SecretKeyToken]))
-		for name, content := range secret.Data {
-			switch name {
-			case v1alpha1.SecretKeyClientSecret, v1alpha1.SecretKeyPreviousClientSecret:
-				c.secrets.ClientSecret(string(content))
-			case "ring.json", "signing-key.jwk":
-				if err := c.secrets.PrivateKeys(content); err != nil {
-					t.Errorf("read Secret %s/%s: %v", secret.Namespace, secret.Name, err)
-				}
-			case "signing-key.pem", corev1.TLSPrivateKeyKey, "ca.key":
-				c.secrets.PEM(string(content))
-			}
+		if secret, ok := object.(*corev1.Secret); ok {
+			c.secrets.Secret(secret)
 		}
 	}, &corev1.Secret{})
 }

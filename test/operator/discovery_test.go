@@ -64,9 +64,9 @@ func (v *verifier) meet(w *world) {
 	if !roots.AppendCertsFromPEM([]byte(ca.Data["ca.crt"])) {
 		w.t.Fatalf("ConfigMap keyturn-ca holds no certificate: %v", ca.Data)
 	}
-	v.client = &http.Client{Transport: &http.Transport{
+	v.client = &http.Client{Transport: overhearing{&http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
-	}}
+	}}}
 	w.t.Cleanup(v.client.CloseIdleConnections)
 }
 

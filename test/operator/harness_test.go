@@ -26,7 +26,6 @@ import (
 	"k8s.io/client-go/rest"
 	realclock "k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -69,7 +68,8 @@ type world struct {
 // begin starts an operator for one test. The clock starts at the present, at a whole second.
 func begin(t *testing.T, change ...setup) *world {
 	t.Helper()
-	c := suite.Client(t)
+	searched(t)
+	c := overheard(t)
 	installWebhooks(t, c)
 	clock := clocktesting.NewFakeClock(realclock.RealClock{}.Now().Truncate(time.Second))
 	w := &world{t: t, c: c, op: startOperator(t, clock, change...)}
@@ -102,12 +102,25 @@ func (w *world) clear() {
 	}
 }
 
+// overheard is an administrator's client, of which it is noted what it is told.
+func overheard(t *testing.T) client.Client {
+	t.Helper()
+	config := suite.Config(t)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return overhearing{next} })
+	c, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // setup changes how an operator is started, and its access to the API server.
 type setup func(*app.Options, *rest.Config)
 
 // startOperator runs the program in this process until stop is called.
 func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup) *operator {
 	t.Helper()
+	searched(t)
 	o := &operator{t: t, clock: clock, requests: &requests{}, options: app.DefaultOptions()}
 	o.wake = &app.Wake{
 		SigningKeys: make(chan event.GenericEvent), ServiceTokens: make(chan event.GenericEvent), TokenClients: make(chan event.GenericEvent),
@@ -125,6 +138,7 @@ func startOperator(t *testing.T, clock *clocktesting.FakeClock, change ...setup)
 	for _, f := range change {
 		f(&o.options, config)
 	}
+	everything.secrets.DatabaseURL(o.options.TokenStore)
 	if err := o.options.Complete(); err != nil {
 		t.Fatal(err)
 	}
@@ -410,8 +424,9 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
+// Everything is logged that --zap-log-level lets anybody see.
 func init() {
-	ctrl.SetLogger(funcr.New(logged.write, funcr.Options{Verbosity: 5}))
+	app.SetLogger(funcr.New(logged.write, funcr.Options{Verbosity: 7}))
 }
 
 // objectWrites are the writes to objects of that namespace and name, with or without a subresource.

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -156,33 +155,6 @@ func TestTheTemplateFillsTheSecret(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-func TestNothingLeaks(t *testing.T) {
-	w, ns := begin(t), suite.Namespace(t, nil)
-	w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
-	w.step(life)
-	w.eventually("a renewal", func() error { return w.verifies(ns, "cart", "shop") })
-	token := strings.Split(string(w.secret(ns, "cart").Data["token"]), ".")
-	secrets := map[string]string{"signature": token[2], "payload": token[1], "private key": privatePart(t, w.secret(ns, "shop-signing-key"))}
-
-	var events corev1.EventList
-	w.must(w.c.List(t.Context(), &events, client.InNamespace(ns)))
-	places := map[string]string{
-		"log": logged.String(), "events": fmt.Sprint(events.Items), "status of the key": fmt.Sprint(w.key(ns, "shop")),
-		"status of the token": fmt.Sprint(w.token(ns, "cart")), "ConfigMap": fmt.Sprint(w.configMap(ns, "shop-jwks").Data),
-		"metrics": fmt.Sprint(allSeries(t)),
-	}
-	for place, text := range places {
-		for what, secret := range secrets {
-			if strings.Contains(text, secret) {
-				t.Errorf("the %s shows a %s", place, what)
-			}
-		}
-	}
-	if !strings.Contains(places["log"], "signingkey") {
-		t.Error("the log is empty: this test would not see a leak")
-	}
 }
 
 // A new token is two writes: it costs no read of its own, and what it writes makes no further work.

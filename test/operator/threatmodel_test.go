@@ -3,6 +3,7 @@ package operator
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -31,11 +32,11 @@ const store = "store"
 // advice are the commands of docs/threat-model.md, by their heading.
 func advice(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := controlplane.Path("docs", "threat-model.md")
+	folder, err := controlplane.Path("docs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile(file)
+	page, err := fs.ReadFile(os.DirFS(folder), "threat-model.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,8 @@ func shell(t *testing.T, script string, variables ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bash := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+	bash := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-s")
+	bash.Stdin = strings.NewReader(script)
 	bash.Env = append(os.Environ(), append(variables, "KUBECONFIG="+file, "PATH="+os.Getenv("KUBEBUILDER_ASSETS")+":"+os.Getenv("PATH"))...)
 	output, err := bash.CombinedOutput()
 	if err != nil {
@@ -163,7 +165,7 @@ func (r *robbery) hasAnotherCA() {
 		return nil
 	})
 	r.cart.client.CloseIdleConnections()
-	r.cart.verifier.meet(r.world)
+	r.cart.meet(r.world)
 }
 
 // TestTheThreatModelRecovers runs the commands of docs/threat-model.md, as they are printed there, after what they are for.

@@ -1,21 +1,35 @@
-// Package leak looks for private keys and tokens where none may be.
+// Package leak looks for private keys, tokens, client secrets and passwords where none may be.
 package leak
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/keyturn/keyturn/api/v1alpha1"
 )
 
 // Watcher knows what must not be told. Its zero value knows none of the secrets, and how they look. It may be used concurrently.
 type Watcher struct {
-	mu      sync.Mutex
-	secrets map[string]string // what it is, by the part that gives it away
+	mu sync.Mutex
+	// secrets are what they are, by the secret.
+	secrets map[string]string
+	// needles are the forms that each can have in a text, by how the form begins.
+	needles map[uint64][]needle
 }
+
+// needle is one form of a secret.
+type needle struct{ text, what string }
 
 // Token adds a compact token. Its signature is what makes it one.
 func (w *Watcher) Token(compact string) { w.signed(compact, "a token that was issued") }
@@ -25,7 +39,7 @@ func (w *Watcher) Assertion(compact string) { w.signed(compact, "an assertion th
 
 func (w *Watcher) signed(compact, what string) {
 	if parts := strings.Split(compact, "."); len(parts) == 3 && parts[2] != "" {
-		w.add(parts[2], what)
+		w.encoded(parts[2], what)
 	}
 }
 
@@ -35,10 +49,51 @@ func (w *Watcher) ClientSecret(text string) { w.opaque(text, "a client secret th
 // RefreshToken adds a refresh token, which looks like nothing.
 func (w *Watcher) RefreshToken(text string) { w.opaque(text, "a refresh token that was issued") }
 
+// DatabaseURL adds the password of a URL, which may be that of its user, or a parameter.
+func (w *Watcher) DatabaseURL(text string) {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return
+	}
+	password, _ := parsed.User.Password()
+	for _, secret := range []string{password, parsed.Query().Get("password")} {
+		w.opaque(secret, "the password of a database")
+		w.opaque(url.QueryEscape(secret), "the password of a database")
+	}
+}
+
 func (w *Watcher) opaque(text, what string) {
 	const short = 16 // What is shorter may be found by chance.
 	if len(text) >= short {
-		w.add(text, what)
+		w.add(text, what, forms([]byte(text))...)
+	}
+}
+
+// encoded adds what is base64url, as it is and as what it stands for.
+func (w *Watcher) encoded(text, what string) {
+	found := append([]string{text}, forms([]byte(text))...)
+	if raw, err := base64.RawURLEncoding.DecodeString(text); err == nil {
+		found = append(append(found, forms(raw)...), decimal(raw))
+	}
+	w.add(text, what, found...)
+}
+
+// Secret adds all that is secret in a Secret, by what its entries look like. What cannot be read holds nothing.
+func (w *Watcher) Secret(secret *corev1.Secret) {
+	for name, content := range secret.Data {
+		text := string(content)
+		switch {
+		case name == v1alpha1.SecretKeyClientSecret, name == v1alpha1.SecretKeyPreviousClientSecret:
+			w.ClientSecret(text)
+		case strings.Contains(text, "PRIVATE KEY-----"):
+			w.PEM(text)
+		case strings.Contains(text, "://"):
+			w.DatabaseURL(text)
+		case strings.HasPrefix(text, "{"):
+			_ = w.PrivateKeys(content)
+		default:
+			w.Token(text)
+		}
 	}
 }
 
@@ -52,6 +107,8 @@ func (w *Watcher) PrivateKeys(text []byte) error {
 	return nil
 }
 
+const storedKey = "a private key that was stored"
+
 func (w *Watcher) walk(value any) {
 	switch value := value.(type) {
 	case []any:
@@ -62,30 +119,44 @@ func (w *Watcher) walk(value any) {
 		for name, member := range value {
 			// Members of private keys (RFC 7518, section 6).
 			if text, ok := member.(string); ok && slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi"}, name) {
-				w.add(text, "a private key that was stored")
+				w.encoded(text, storedKey)
 			}
 			w.walk(member)
 		}
 	}
 }
 
-// PEM adds a private key in that form.
+// PEM adds private keys in that form.
 func (w *Watcher) PEM(text string) {
 	for line := range strings.Lines(text) {
 		const whole = 64 // The last line may be short enough to be found by chance.
 		if line = strings.TrimSpace(line); len(line) == whole {
-			w.add(line, "a private key that was stored")
+			w.add(line, storedKey, append(forms([]byte(line)), line)...)
+		}
+	}
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		for _, number := range numbers(block) {
+			w.add(string(number), storedKey, append(forms(number), decimal(number))...)
 		}
 	}
 }
 
-func (w *Watcher) add(secret, what string) {
+func (w *Watcher) add(secret, what string, found ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.secrets == nil {
-		w.secrets = map[string]string{}
+		w.secrets, w.needles = map[string]string{}, map[uint64][]needle{}
+	}
+	if _, known := w.secrets[secret]; known {
+		return
 	}
 	w.secrets[secret] = what
+	for _, form := range append(found, secret) {
+		if len(form) >= beginning {
+			at := begins(form)
+			w.needles[at] = append(w.needles[at], needle{form, what})
+		}
+	}
 }
 
 // Known is how many secrets the watcher looks for.
@@ -94,6 +165,11 @@ func (w *Watcher) Known() int {
 	defer w.mu.Unlock()
 	return len(w.secrets)
 }
+
+// beginning is how much of a form is looked for first, in bytes. No form is shorter.
+const beginning = 8
+
+func begins(text string) uint64 { return binary.LittleEndian.Uint64([]byte(text[:beginning])) }
 
 // looks are how secrets look that are not known one by one.
 func looks() map[string]*regexp.Regexp {
@@ -104,14 +180,16 @@ func looks() map[string]*regexp.Regexp {
 	}
 }
 
-// Find says what of it stands in a text, without repeating it.
+// Find says what of it stands in a text, in whatever form, without repeating it.
 func (w *Watcher) Find(text string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	found := map[string]bool{}
-	for secret, what := range w.secrets {
-		if strings.Contains(text, secret) {
-			found[what] = true
+	for i := 0; i+beginning <= len(text); i++ {
+		for _, sought := range w.needles[begins(text[i:])] {
+			if strings.HasPrefix(text[i:], sought.text) {
+				found[sought.what] = true
+			}
 		}
 	}
 	for what, look := range looks() {
