@@ -141,6 +141,9 @@ func (a *admitter) post(path string, body []byte) *admissionv1.AdmissionResponse
 	httpRequest.Header.Set("Content-Type", "application/json")
 	recorder := httptest.NewRecorder()
 	a.server.WebhookMux().ServeHTTP(recorder, httpRequest)
+	if recorder.Code != http.StatusOK {
+		return &admissionv1.AdmissionResponse{Result: &metav1.Status{Code: int32(recorder.Code), Message: recorder.Body.String()}} //nolint:gosec // Statuses have three digits.
+	}
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(recorder.Body.Bytes(), &review); err != nil || review.Response == nil {
 		a.t.Fatalf("%s answered %d: %s", path, recorder.Code, recorder.Body)

@@ -54,13 +54,15 @@ func Register(server ctrlwebhook.Server, options Options) {
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	w := &world{Options: options}
-	server.Register(PathSigningKey, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey})))
-	server.Register(PathServiceToken, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken})))
-	server.Register(PathTokenClient, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenClient]{&tokenClients{world: w}, nameTokenClient})))
-	server.Register(PathTokenRevocation, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenRevocation]{&tokenRevocations{world: w}, nameTokenRevocation})))
-	server.Register(PathTokenPolicy, w.judging(admission.WithValidator(scheme, counted[*v1alpha1.TokenPolicy]{&tokenPolicies{world: w}, nameTokenPolicy})))
-	server.Register(PathSecret, w.judging(admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret})))
-	server.Register(PathPod, w.judging(admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod})))
+	within := newReviews()
+	register := func(path string, hook *admission.Webhook) { server.Register(path, within.bounded(w.judging(hook))) }
+	register(PathSigningKey, admission.WithValidator(scheme, counted[*v1alpha1.SigningKey]{&signingKeys{world: w}, nameSigningKey}))
+	register(PathServiceToken, admission.WithValidator(scheme, counted[*v1alpha1.ServiceToken]{&serviceTokens{world: w}, nameServiceToken}))
+	register(PathTokenClient, admission.WithValidator(scheme, counted[*v1alpha1.TokenClient]{&tokenClients{world: w}, nameTokenClient}))
+	register(PathTokenRevocation, admission.WithValidator(scheme, counted[*v1alpha1.TokenRevocation]{&tokenRevocations{world: w}, nameTokenRevocation}))
+	register(PathTokenPolicy, admission.WithValidator(scheme, counted[*v1alpha1.TokenPolicy]{&tokenPolicies{world: w}, nameTokenPolicy}))
+	register(PathSecret, admission.WithValidator(scheme, counted[*corev1.Secret]{&secrets{world: w}, nameSecret}))
+	register(PathPod, admission.WithValidator(scheme, counted[*corev1.Pod]{&pods{world: w}, namePod}))
 }
 
 // world is what the handlers read of the cluster.

@@ -44,6 +44,13 @@ func (h *serviceTokens) ValidateDelete(context.Context, *v1alpha1.ServiceToken) 
 // judge adds what else is wrong. A key that is not there yet is no fault: whoever applies a folder of objects does not
 // choose their order.
 func (h *serviceTokens) judge(ctx context.Context, t *v1alpha1.ServiceToken, faults field.ErrorList) (admission.Warnings, error) {
+	long := []list{{"audiences", len(t.Spec.Audiences), 16}}
+	if t.Spec.SecretTemplate != nil {
+		long = append(long, list{"secretTemplate.data", len(t.Spec.SecretTemplate.Data), 16})
+	}
+	if tooMany := tooLong(long...); tooMany != nil {
+		return nil, invalid("ServiceToken", t.Name, tooMany)
+	}
 	faults = append(faults, checkRenewal(t)...)
 	key, err := h.signingKey(ctx, spec.KeyRef(t))
 	if err != nil {
@@ -90,7 +97,7 @@ func invalid(kind, name string, faults field.ErrorList) error {
 		return nil
 	}
 	return &refusal{
-		error:  apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), name, faults),
+		error:  apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), name, few(faults)),
 		reason: reasonOf(strings.ToLower(kind), faults[0].Field),
 	}
 }

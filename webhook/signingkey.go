@@ -87,7 +87,7 @@ func (h *signingKeys) faults(key *v1alpha1.SigningKey) field.ErrorList {
 		faults = append(faults, field.Invalid(path.Child("tokens", "maxDuration"), policy.LongestToken.String(), tooShort))
 	}
 	faults = append(faults, h.Permit.CheckRules(key)...)
-	return append(faults, checkSelectors(key, path)...)
+	return few(append(faults, checkSelectors(key, path)...))
 }
 
 func checkSelectors(key *v1alpha1.SigningKey, path *field.Path) field.ErrorList {

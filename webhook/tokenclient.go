@@ -18,6 +18,9 @@ type tokenClients struct{ *world }
 // ValidateCreate judges a new TokenClient. A key that is not there yet is no fault: whoever applies a folder of objects does not
 // choose their order.
 func (h *tokenClients) ValidateCreate(ctx context.Context, t *v1alpha1.TokenClient) (admission.Warnings, error) {
+	if tooMany := tooLong(list{"audiences", len(t.Spec.Audiences), 16}, list{"scopes", len(t.Spec.Scopes), 64}, list{"claims", len(t.Spec.Claims), 32}); tooMany != nil {
+		return nil, invalid("TokenClient", t.Name, tooMany)
+	}
 	ref := spec.ClientKeyRef(t)
 	key, err := h.signingKey(ctx, ref)
 	if err != nil {

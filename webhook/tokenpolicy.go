@@ -26,6 +26,9 @@ type tokenPolicies struct{ *world }
 // ValidateCreate judges a new TokenPolicy. A key that is not there yet is no fault: whoever applies a folder of objects does not
 // choose their order.
 func (h *tokenPolicies) ValidateCreate(ctx context.Context, p *v1alpha1.TokenPolicy) (admission.Warnings, error) {
+	if tooMany := tooLong(list{"issuers", len(p.Spec.Issuers), 8}, list{"headers", len(p.Spec.Headers), 16}); tooMany != nil {
+		return nil, invalid("TokenPolicy", p.Name, tooMany)
+	}
 	faults, warnings, err := h.checkIssuers(ctx, p)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (h *tokenPolicies) checkIssuers(ctx context.Context, p *v1alpha1.TokenPolic
 			faults = append(faults, checkExternal(issuer.External, path.Child("external"))...)
 		}
 		if seen[name] {
-			faults = append(faults, field.Forbidden(at, fmt.Sprintf("issuer %q is there already: remove one, because a token has one issuer", name)))
+			faults = append(faults, field.Forbidden(at, fmt.Sprintf("issuer %.256q is there already: remove one, because a token has one issuer", name)))
 		}
 		seen[name] = true
 	}
@@ -94,7 +97,7 @@ func (h *tokenPolicies) issuerOf(ctx context.Context, path *field.Path, ref type
 func checkExternal(e *v1alpha1.ExternalIssuer, path *field.Path) field.ErrorList {
 	var faults field.ErrorList
 	if e.JWKSURL == "" && !isDiscoverable(e.Issuer) {
-		faults = append(faults, field.Invalid(path.Child("issuer"), e.Issuer,
+		faults = append(faults, field.Invalid(path.Child("issuer"), short(e.Issuer),
 			"must be an https URL without user, query and fragment, because the keys are looked for below it: correct it, or set jwksURL"))
 	}
 	if e.CABundle != "" {
@@ -125,7 +128,7 @@ func checkRequestRules(p *v1alpha1.TokenPolicy) field.ErrorList {
 	for _, fault := range several.Unwrap() {
 		if one, ok := errors.AsType[*expression.CompileError](fault); ok {
 			text := p.Spec.Rules[one.Index].Expression
-			faults = append(faults, field.Invalid(path.Index(one.Index).Child("expression"), text, one.Fault.Error()))
+			faults = append(faults, field.Invalid(path.Index(one.Index).Child("expression"), short(text), one.Fault.Error()))
 		}
 	}
 	return faults

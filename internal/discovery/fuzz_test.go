@@ -19,10 +19,17 @@ func FuzzRequests(f *testing.F) {
 	set, configuration := r.get(path).Body.String(), r.get(config).Body.String()
 	documents := []string{set, configuration, string(r.denied.Content)}
 	for _, seed := range [][4]string{
-		{"GET", path, "Range", "bytes=0-1,2-3"}, {"HEAD", config, "If-None-Match", "*"}, {"GET", "/jwt" + path, "If-None-Match", `W/"a"`}, {"POST", path, "", ""},
-		{"OPTIONS", "*", "Access-Control-Request-Headers", "a"}, {"GET", "/bank/main/revocations.json", "If-Match", `"x"`}, {"GET", "/bank%2fmain/jwks.json", "", ""},
-		{"GET", "/bank/main/../main/jwks.json", "", ""}, {"GET", "/.well-known/openid-configuration/jwt/bank/main", "Range", "bytes=99999-"},
-		{"GET", "/bank/other/jwks.json", "If-Modified-Since", "Thu, 01 Jan 2032 00:00:00 GMT"}, {"GET", path + "/?x#y", "", ""},
+		{"GET", path, "Range", "bytes=0-1,2-3"},
+		{"HEAD", config, "If-None-Match", "*"},
+		{"GET", "/jwt" + path, "If-None-Match", `W/"a"`},
+		{"POST", path, "", ""},
+		{"OPTIONS", "*", "Access-Control-Request-Headers", "a"},
+		{"GET", "/bank/main/revocations.json", "If-Match", `"x"`},
+		{"GET", "/bank%2fmain/jwks.json", "", ""},
+		{"GET", "/bank/main/../main/jwks.json", "", ""},
+		{"GET", "/.well-known/openid-configuration/jwt/bank/main", "Range", "bytes=99999-"},
+		{"GET", "/bank/other/jwks.json", "If-Modified-Since", "Thu, 01 Jan 2032 00:00:00 GMT"},
+		{"GET", path + "/?x#y", "", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}

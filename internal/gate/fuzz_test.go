@@ -29,8 +29,18 @@ func FuzzRequests(f *testing.F) {
 		f.Add("Bearer TOKEN", "GET", "orders.example.com", "/orders"+target, payload(nil))
 	}
 	for _, claim := range []claims{
-		nil, {"sub": "alice\r\nX-Roles: admin"}, {"roles": []any{"user", 1, true}}, {"roles": []any{"user,admin"}}, {"roles": claims{}}, {"sub": "é"}, {"sub": nil},
-		{"exp": start().Unix()}, {"nbf": 1.5e300}, {"aud": []any{audience, ""}}, {"iss": external}, {"roles": strings.Repeat("a", 2049)},
+		nil,
+		{"sub": "alice\r\nX-Roles: admin"},
+		{"roles": []any{"user", 1, true}},
+		{"roles": []any{"user,admin"}},
+		{"roles": claims{}},
+		{"sub": "é"},
+		{"sub": nil},
+		{"exp": start().Unix()},
+		{"nbf": 1.5e300},
+		{"aud": []any{audience, ""}},
+		{"iss": external},
+		{"roles": strings.Repeat("a", 2049)},
 	} {
 		f.Add("Bearer TOKEN", "GET", "Orders.example.com.:8443", "/orders/7?x", payload(claim))
 	}
@@ -73,9 +83,9 @@ func mustBeLawful(t *testing.T, incoming Incoming, handedOn http.Header, payload
 		t.Errorf("let in: %q", incoming)
 	}
 	var said struct {
-		Sub   string
-		Exp   float64
-		Roles any
+		Sub   string  `json:"sub"`
+		Exp   float64 `json:"exp"`
+		Roles any     `json:"roles"`
 	}
 	if err := json.Unmarshal([]byte(payload), &said); err != nil || int64(said.Exp) <= start().Unix() || handedOn.Get("X-Subject") != said.Sub {
 		t.Errorf("let in for %q: %s (%v)", handedOn.Get("X-Subject"), payload, err)

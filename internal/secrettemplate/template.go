@@ -60,6 +60,9 @@ const root = "template"
 
 // parseText reads a template that may use only what is permitted.
 func parseText(text string) (*template.Template, error) {
+	if len(text) > MaxBytes {
+		return nil, errTooLong
+	}
 	trees, err := parse.Parse(root, text, "", "", functions())
 	if err != nil {
 		return nil, explain(err, "")

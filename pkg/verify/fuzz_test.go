@@ -61,8 +61,15 @@ func FuzzRequests(f *testing.F) {
 func FuzzClientKeys(f *testing.F) {
 	es, rs, ed := signers()[jose.ES512].public(), signers()[jose.RS256].public(), signers()[jose.EdDSA].public()
 	for _, keys := range [][]any{
-		{with(es, "alg", "", "kid", "é"), with(rs, "alg", "", "use", "")}, {with(ed, "alg", "Ed25519")}, {with(rs, "alg", "PS512"), es}, {with(es, "d", "AA")},
-		{with(rs, "e", "AQ")}, {with(es, "alg", "ES256")}, {with(es, "x", es["y"])}, {rs, rs}, {},
+		{with(es, "alg", "", "kid", "é"), with(rs, "alg", "", "use", "")},
+		{with(ed, "alg", "Ed25519")},
+		{with(rs, "alg", "PS512"), es},
+		{with(es, "d", "AA")},
+		{with(rs, "e", "AQ")},
+		{with(es, "alg", "ES256")},
+		{with(es, "x", es["y"])},
+		{rs, rs},
+		{},
 	} {
 		f.Add(jwkSet(keys...))
 	}
@@ -71,7 +78,9 @@ func FuzzClientKeys(f *testing.F) {
 			mustNotQuote(t, err.Error(), string(set))
 			return
 		}
-		var written struct{ Keys []struct{ KID string } }
+		var written struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
 		if err := json.Unmarshal(set, &written); err != nil {
 			t.Fatal(err)
 		}
@@ -84,9 +93,11 @@ func FuzzClientKeys(f *testing.F) {
 
 // revocation is one as docs/tokenrevocation.md has it.
 type revocation struct {
-	JTI, Sub, KID string
-	ClientID      string `json:"client_id"`
-	IssuedBefore  *int64 `json:"issuedBefore"`
+	JTI          string `json:"jti"`
+	Sub          string `json:"sub"`
+	ClientID     string `json:"client_id"`
+	KID          string `json:"kid"`
+	IssuedBefore *int64 `json:"issuedBefore"`
 }
 
 // FuzzDenyList reads any deny list: what one of its revocations names is denied, and nothing else.
@@ -105,8 +116,8 @@ func FuzzDenyList(f *testing.F) {
 			return
 		}
 		var list struct {
-			Issuer      string
-			Revocations []revocation
+			Issuer      string       `json:"issuer"`
+			Revocations []revocation `json:"revocations"`
 		}
 		if err := json.Unmarshal(document, &list); err != nil || list.Issuer != issuer {
 			t.Fatalf("a deny list of %q is read: %v", list.Issuer, err)
