@@ -75,8 +75,8 @@ func TestAPIServerAnswersWhateverIsAppliedToIt(t *testing.T) {
 		}
 		all.Go(func() error {
 			// A machine that is busy otherwise can need longer than an API server waits.
-			return wait.PollUntilContextTimeout(t.Context(), time.Second, patience, true, func(context.Context) (bool, error) {
-				code, said := s.post(c, strings.TrimSuffix(config.Host, "/")+path+"/namespaces/"+s.shop+"/"+sent.resource+"?dryRun=All", sent.body)
+			return wait.PollUntilContextTimeout(t.Context(), time.Second, patience, true, func(ctx context.Context) (bool, error) {
+				code, said := post(ctx, c, strings.TrimSuffix(config.Host, "/")+path+"/namespaces/"+s.shop+"/"+sent.resource+"?dryRun=All", sent.body)
 				if code == http.StatusGatewayTimeout || strings.Contains(said, "context deadline exceeded") {
 					return false, nil
 				}
@@ -100,8 +100,8 @@ func numberedMembers(n int, value string) string {
 }
 
 // post returns the status code, and what a status says.
-func (s *apiServer) post(c *http.Client, url, body string) (int, string) {
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, url, bytes.NewReader([]byte(body)))
+func post(ctx context.Context, c *http.Client, url, body string) (int, string) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(body)))
 	if err != nil {
 		return 0, err.Error()
 	}

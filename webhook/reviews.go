@@ -44,15 +44,9 @@ func (v *reviews) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), arrival)
 		defer cancel()
-		size := r.ContentLength
-		if size < 0 || size > maxReviewBytes {
-			size = maxReviewBytes
-		}
-		if v.held.Acquire(ctx, size) != nil {
-			crowded(w)
-			return
-		}
-		defer v.held.Release(size)
+		arriving := &received{ReadCloser: r.Body, held: v.held}
+		r.Body = arriving
+		defer arriving.release()
 		body, err := receive(ctx, w, r)
 		if err != nil {
 			decline(w, body, err)
@@ -60,7 +54,7 @@ func (v *reviews) bounded(next http.Handler) http.Handler {
 		}
 		weight := int64(4*len(body) + valueBytes*countValues(body))
 		if v.decoded.Acquire(ctx, weight) != nil {
-			crowded(w)
+			decline(w, body, errCrowded)
 			return
 		}
 		defer v.decoded.Release(weight)
@@ -71,14 +65,20 @@ func (v *reviews) bounded(next http.Handler) http.Handler {
 
 // What is wrong with a review that is not judged.
 var (
-	errLate   = errors.New("the review did not arrive in time")
-	errLarge  = fmt.Errorf("a review has at most %d bytes and %d values", maxReviewBytes, maxReviewValues)
-	errFormat = errors.New("a review is JSON") // The decoder would take YAML and Protocol Buffers too, whose values are not counted.
+	errCrowded = errors.New("there are too many reviews at once")
+	errLate    = errors.New("the review did not arrive in time")
+	errLarge   = fmt.Errorf("a review has at most %d bytes and %d values", maxReviewBytes, maxReviewValues)
+	errFormat  = errors.New("a review is JSON") // The decoder would take YAML and Protocol Buffers too, whose values are not counted.
 )
 
 // decline refuses what a review asks for, if it says what that is; otherwise the answer is to nothing, and an API server goes by the
 // failurePolicy.
 func decline(w http.ResponseWriter, body []byte, err error) {
+	if errors.Is(err, errCrowded) { // Of which an API server tries again by itself.
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	code := map[error]int32{errLate: http.StatusRequestTimeout, errLarge: http.StatusRequestEntityTooLarge, errFormat: http.StatusBadRequest}[err]
 	response := admission.Errored(code, err)
 	var asked struct {
@@ -100,11 +100,23 @@ func decline(w http.ResponseWriter, body []byte, err error) {
 	_, _ = w.Write(encoded) // Nobody listens any more if it fails.
 }
 
-// crowded lets an API server ask again, which it does by itself.
-func crowded(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
-	http.Error(w, "too many reviews at once", http.StatusServiceUnavailable)
+// received is a body of which each byte counts that has come: who sends slowly keeps others out by no more than he has sent.
+type received struct {
+	io.ReadCloser
+	held  *semaphore.Weighted
+	bytes int64
 }
+
+func (b *received) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if !b.held.TryAcquire(int64(n)) {
+		return 0, errCrowded
+	}
+	b.bytes += int64(n)
+	return n, err //nolint:wrapcheck // A Reader's io.EOF is no error.
+}
+
+func (b *received) release() { b.held.Release(b.bytes) }
 
 // receive reads a review until ctx ends. With an error, the review is what can be read of it.
 func receive(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -122,6 +134,8 @@ func receive(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byt
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, errLarge
+	case errors.Is(err, errCrowded):
+		return nil, errCrowded
 	case err != nil || !json.Valid(body):
 		return nil, errFormat
 	case countValues(body) > maxReviewValues:

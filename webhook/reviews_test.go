@@ -216,15 +216,17 @@ func (s *slow) SetReadDeadline(time.Time) error {
 	return s.body.CloseWithError(context.DeadlineExceeded)
 }
 
-// serveSlowly begins a review of so many bytes that does not go on.
-func serveSlowly(t *testing.T, handler http.Handler, size int64) *slow {
+// serveSlowly begins a review of 7 MiB that does not go on after so many bytes.
+func serveSlowly(t *testing.T, handler http.Handler, sent int) *slow {
 	t.Helper()
-	reader, _ := io.Pipe()
+	reader, writer := io.Pipe()
 	s := &slow{ResponseRecorder: httptest.NewRecorder(), body: reader, ended: make(chan struct{})}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.PathPod, reader)
-	r.ContentLength = size
+	r.ContentLength = 7 << 20
+	go func() { _, _ = writer.Write(make([]byte, sent)) }()
 	go func() {
 		defer close(s.ended)
+		defer reader.Close() //nolint:errcheck // It never fails.
 		handler.ServeHTTP(s, r)
 	}()
 	return s
@@ -242,22 +244,38 @@ func TestAReviewThatDoesNotArriveIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestReviewsThatDoNotArriveKeepOthersWaitingNoLongerThanTheyLast(t *testing.T) {
+func TestReviewsThatDoNotArriveKeepOthersOutOnlyByWhatWasSent(t *testing.T) {
 	a, _, _ := inhabited(t)
 	lawful := a.review(request{new: mounting("till")})
-	synctest.Test(t, func(t *testing.T) {
-		a.t = t
-		var all []*slow
-		for range 10 {
-			all = append(all, serveSlowly(t, a.server.WebhookMux(), 7<<20))
-		}
-		synctest.Wait()
-		time.Sleep(time.Second)
-		if answer := a.post(webhook.PathPod, lawful); !answer.Allowed {
-			t.Errorf("when there is room again: %+v", answer.Result)
-		}
-		for _, sent := range all {
-			<-sent.ended
-		}
-	})
+	for sentence, test := range map[string]struct{ each, want int }{
+		"little": {1 << 10, http.StatusOK}, "all there is room for": {7 << 20, http.StatusServiceUnavailable},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var all []*slow
+				for _, sent := range []int{test.each, test.each, test.each, test.each, test.each, test.each, test.each, test.each, test.each, min(1<<20, test.each)} {
+					all = append(all, serveSlowly(t, a.server.WebhookMux(), sent))
+					synctest.Wait()
+				}
+				if got := statusOf(t, a, lawful); got != test.want {
+					t.Errorf("meanwhile: %d, want %d", got, test.want)
+				}
+				for _, sent := range all {
+					<-sent.ended
+				}
+				if got := statusOf(t, a, lawful); got != http.StatusOK {
+					t.Errorf("afterwards: %d", got)
+				}
+			})
+		})
+	}
+}
+
+func statusOf(t *testing.T, a *admitter, review []byte) int {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.PathPod, bytes.NewReader(review))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	a.server.WebhookMux().ServeHTTP(w, r)
+	return w.Code
 }
