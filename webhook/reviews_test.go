@@ -58,7 +58,7 @@ func attacks() map[string]struct {
 		"a ServiceToken of many templates": {
 			webhook.PathServiceToken, asking(`{"spec":{"secretTemplate":{"data":{` + numbered(templates) + `}}}}`), "spec.secretTemplate.data: Too many: 8000: must have at most 16 items",
 		},
-		"a ServiceToken of a template of 6 MiB": {webhook.PathServiceToken, asking(`{"spec":{"secretTemplate":{"data":{"a":"` + mebibytes(6, "{{.Token}}") + `"}}}}`), "the text is longer than 65536 bytes"},
+		"a ServiceToken of a template of 6 MiB": {webhook.PathServiceToken, asking(`{"spec":{"secretTemplate":{"data":{"a":"` + mebibytes(6, "{{.Token}}") + `"}}}}`), "the template is longer than 8192 characters"},
 		"a ServiceToken of claims of 3 MiB":     {webhook.PathServiceToken, asking(`{"spec":{"claims":{"a":"` + mebibytes(3, "a") + `"}}}`), "at most 4096 are allowed"},
 		"a TokenClient of many claims":          {webhook.PathTokenClient, asking(`{"spec":{"claims":` + many(10_000, `{"name":"a","expression":"1"}`) + `}}`), "spec.claims: Too many"},
 		"a TokenClient of many keys":            {webhook.PathTokenClient, asking(`{"spec":{"authentication":{"privateKeyJWT":{"jwks":` + quoted(`{"keys":`+many(60_000, "{}")+`}`) + `}}}}`), "a JWK Set has at most 65536 bytes"},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/template"
 	"text/template/parse"
+	"unicode/utf8"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
@@ -23,6 +24,8 @@ const (
 	MaxBytes = 64 << 10
 	// MaxTotalBytes is the most that all keys hold together.
 	MaxTotalBytes = 512 << 10
+	// maxText is the longest template in characters, as the API has it.
+	maxText = 8192
 )
 
 // Render renders every template. An error names the first key, in the order of their names, whose template cannot be
@@ -60,8 +63,8 @@ const root = "template"
 
 // parseText reads a template that may use only what is permitted.
 func parseText(text string) (*template.Template, error) {
-	if len(text) > MaxBytes {
-		return nil, errTooLong
+	if utf8.RuneCountInString(text) > maxText {
+		return nil, fmt.Errorf("the template is longer than %d characters: shorten it", maxText)
 	}
 	trees, err := parse.Parse(root, text, "", "", functions())
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/secrettemplate"
+	"github.com/keyturn/keyturn/test/budget"
 )
 
 const secret = "e30.e30.compact"
@@ -85,7 +86,8 @@ func TestRenderRefuses(t *testing.T) {
 		"a template that calls itself":     {`{{template "template" .}}`, nested},
 		"a call behind a with":             {`{{with .Name}}{{template "template" .}}{{end}}`, nested},
 		"an index that there is not":       {`{{index .Audiences 7}}`, "line 1:2: at <index .Audiences 7>: error calling index: "},
-		"a text that becomes too long":     {strings.Repeat("{{.Token}}", 5000), long},
+		"a text that becomes too long":     {strings.Repeat(`{{printf "%999s" .Token}}`, 300), long},
+		"a template that is too long":      {strings.Repeat("é", 8193), "the template is longer than 8192 characters: shorten it"},
 		"a comparison of different kinds":  {`{{if lt .Token 1}}x{{end}}`, "line 1:5: at <lt .Token 1>: error calling lt: incompatible types for comparison"},
 		"an end without a beginning":       {`{{end}}`, "line 1: unexpected {{end}}"},
 		"a number that is none":            {`{{ 1x }}`, "line 1: bad number syntax"},
@@ -137,19 +139,27 @@ func TestNothingTellsTheToken(t *testing.T) {
 	}
 }
 
-// FuzzRender: whatever is written as a template renders or does not, ends soon, stays within its bound, and no error tells
-// the token.
+// FuzzRender: whatever is written as a template renders or does not, the same each time and soon, stays within its bound, and no
+// error tells the token.
 func FuzzRender(f *testing.F) {
 	for _, seed := range []string{
 		"Authorization: Bearer {{ .Token }}", "{{range $i, $a := .Audiences}}{{$i}}{{break}}{{else}}{{continue}}{{end}}",
 		`{{with $x := index .Audiences .Token}}{{end}}`, `{{slice .Token 1 2 3}}`, `{{$.Token.X}}`, `{{(index .Audiences 0).Token}}`,
 		"{{/**/}}{{- .Name -}}", `{{if le .Token .}}{{end}}`, "{{.\n}}", `{{len (len .Token)}}`, "{{`a` | eq .Token}}",
+		`{{$a := .Token}}{{range .Audiences}}{{$a = printf "%s%s%s%s%[1]s%[1]s%[1]s%[1]s" $a $a $a $a}}{{end}}`,
 		`{{ printf "%s%[1]v%!" . .Token }}`, `{{ .Token | printf }}`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		rendered, err := render(text)
+		var rendered string
+		var err error
+		if bytes := budget.Bytes(func() { rendered, err = render(text) }); bytes > 32<<20 {
+			t.Errorf("%d MiB are allocated", bytes>>20)
+		}
+		if again, fault := render(text); again != rendered || fmt.Sprint(fault) != fmt.Sprint(err) {
+			t.Errorf("first %q, %v, then %q, %v", rendered, err, again, fault)
+		}
 		if err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("the error tells the token: %v", err)
 		}
