@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/clientclaims"
 	"github.com/keyturn/keyturn/internal/domain/token"
+	"github.com/keyturn/keyturn/test/budget"
 )
 
 // secret stands in the input below and must never be told.
@@ -207,7 +208,8 @@ func TestCacheTellsClaimsApart(t *testing.T) {
 	}
 }
 
-// FuzzCompile: whatever is written as a claim makes one within its bounds, or none, ends soon, and tells nothing in its error that
+// FuzzCompile: whatever is written as a claim makes one within its bounds, or none, the same each time and soon, which is what its
+// JSON says to whoever reads that again, and tells nothing in its error that
 // it does not hold itself.
 func FuzzCompile(f *testing.F) {
 	for _, seed := range []string{
@@ -218,13 +220,25 @@ func FuzzCompile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, expression string) {
-		compiled, err := clientclaims.Compile(claims(expression))
-		if err == nil {
-			var made map[string]any
-			made, err = compiled.Evaluate(pod())
-			if encoded, fault := json.Marshal(made); fault != nil || len(encoded) > 6*token.MaxClaimsBytes {
-				t.Errorf("%d bytes of claims: %v", len(encoded), fault)
+		var made map[string]any
+		var err error
+		evaluate := func() {
+			var compiled *clientclaims.Claims
+			if compiled, err = clientclaims.Compile(claims(expression)); err == nil {
+				made, err = compiled.Evaluate(pod())
 			}
+		}
+		if bytes := budget.Bytes(evaluate); bytes > 64<<20 {
+			t.Errorf("%d MiB are allocated", bytes>>20)
+		}
+		encoded, fault := json.Marshal(made)
+		if fault != nil || len(encoded) > 6*token.MaxClaimsBytes {
+			t.Errorf("%d bytes of claims: %v", len(encoded), fault)
+		}
+		first := fmt.Sprint(err)
+		evaluate()
+		if again, fault := json.Marshal(made); fault != nil || string(again) != string(encoded) || fmt.Sprint(err) != first {
+			t.Errorf("first %s, %s, then %s, %v", encoded, first, again, err)
 		}
 		if err != nil && strings.Contains(err.Error(), secret) && !strings.Contains(expression, secret) {
 			t.Errorf("the error tells a claim: %v", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/requestrules"
+	"github.com/keyturn/keyturn/test/budget"
 )
 
 // secret stands in the claims below and must never be told.
@@ -90,8 +91,8 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
-// FuzzCompile: whatever is written as a rule compiles or does not, says yes or no, ends soon, and tells no claim that it does not
-// hold itself.
+// FuzzCompile: whatever is written as a rule compiles or does not, says yes or no, the same each time and soon, and tells no claim
+// that it does not hold itself.
 func FuzzCompile(f *testing.F) {
 	for _, seed := range []string{
 		`request.method == "GET" || "admin" in claims.roles`, `request[claims.password] == ""`, `claims[claims.password] == 1`, `has(request.path)`,
@@ -100,9 +101,19 @@ func FuzzCompile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, expression string) {
-		rules, err := requestrules.Compile([]v1alpha1.RequestRule{{Expression: expression}})
-		if err == nil {
-			err = rules.Check(claims(), request())
+		var err error
+		judge := func() {
+			var rules *requestrules.Rules
+			if rules, err = requestrules.Compile([]v1alpha1.RequestRule{{Expression: expression}}); err == nil {
+				err = rules.Check(claims(), request())
+			}
+		}
+		if bytes := budget.Bytes(judge); bytes > 64<<20 {
+			t.Errorf("%d MiB are allocated", bytes>>20)
+		}
+		first := fmt.Sprint(err)
+		if judge(); fmt.Sprint(err) != first {
+			t.Errorf("first %s, then %v", first, err)
 		}
 		if err != nil && strings.Contains(err.Error(), secret) && !strings.Contains(expression, secret) {
 			t.Errorf("the error tells a claim: %v", err)

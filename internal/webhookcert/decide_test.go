@@ -27,7 +27,7 @@ func testOptions() Options {
 func testStart() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // build carries out plans one after the other, each at its own instant.
-func build(t *testing.T, steps ...func(Material, Options) (Material, error)) Material {
+func build(t testing.TB, steps ...func(Material, Options) (Material, error)) Material {
 	t.Helper()
 	var material Material
 	for _, step := range steps {
