@@ -7,8 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha256" // crypto.SHA256
-	_ "crypto/sha512" // crypto.SHA384 and crypto.SHA512
 	"fmt"
 	"slices"
 	"strings"
@@ -90,20 +88,6 @@ func (a Algorithm) signatureBytes() int {
 		return bits / 8
 	}
 	return ed25519.SignatureSize
-}
-
-// pssHash returns the hash of an algorithm that signs with RSASSA-PSS, and 0 for the others.
-func (a Algorithm) pssHash() crypto.Hash {
-	switch a {
-	case PS256:
-		return crypto.SHA256
-	case PS384:
-		return crypto.SHA384
-	case PS512:
-		return crypto.SHA512
-	default:
-		return 0
-	}
 }
 
 func (a Algorithm) generate() (crypto.Signer, error) {

@@ -1,5 +1,5 @@
 // Package jose signs and verifies JSON Web Tokens and reads and writes the keys that do it. It is the only package that
-// imports the JOSE library, and it narrows that library to one profile:
+// imports the JOSE library, from which it has the form of keys, and it narrows JOSE to one profile; signatures are package crypto's own:
 //
 //   - The key decides the algorithm (RFC 8725 section 3.1). A token whose alg is not its key's alg is refused; none and
 //     the HMAC algorithms do not exist here.

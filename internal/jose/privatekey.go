@@ -5,9 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // PrivateKey is a key that signs, with the one algorithm it is for. It never shows itself in print, logs or JSON; only
@@ -16,7 +13,6 @@ type PrivateKey struct{ inner **privateKey } // why two pointers: see redact.go
 
 type privateKey struct {
 	material crypto.Signer // *ecdsa.PrivateKey, *rsa.PrivateKey or ed25519.PrivateKey
-	signer   jws.Signer
 	public   PublicKey
 }
 
@@ -72,15 +68,11 @@ func parsePrivateKey(data []byte) (PrivateKey, error) {
 }
 
 func newPrivateKey(alg Algorithm, material crypto.Signer) (PrivateKey, error) {
-	signer, err := jws.NewSigner(jwa.SignatureAlgorithm(alg))
-	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%w: no signer", ErrAlgorithm)
-	}
 	public, err := newPublicKey(alg, material.Public())
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	inner := &privateKey{material: material, signer: signer, public: public}
+	inner := &privateKey{material: material, public: public}
 	return PrivateKey{&inner}, nil
 }
 
@@ -131,7 +123,7 @@ func (k PrivateKey) sign(text []byte) ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: there is none", ErrKey)
 	}
-	signature, err := (*k.inner).signer.Sign(text, (*k.inner).material)
+	signature, err := k.Algorithm().signs((*k.inner).material, text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: signing failed", ErrKey)
 	}

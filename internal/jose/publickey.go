@@ -2,12 +2,8 @@ package jose
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"fmt"
 	"slices"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // PublicKey is a key that verifies, with the one algorithm it is for. The zero value is no key.
@@ -17,8 +13,7 @@ type publicKey struct {
 	id       string
 	alg      Algorithm
 	material crypto.PublicKey // *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey
-	verifier jws.Verifier
-	encoded  []byte // the JWK
+	encoded  []byte           // the JWK
 }
 
 // ParsePublicKey reads one public JWK (RFC 7517 section 4) of at most [MaxKeyBytes] bytes, as [PublicKey.JWK] writes it.
@@ -55,10 +50,6 @@ func parsePublicKey(data []byte) (PublicKey, error) {
 }
 
 func newPublicKey(alg Algorithm, material crypto.PublicKey) (PublicKey, error) {
-	verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(alg))
-	if err != nil {
-		return PublicKey{}, fmt.Errorf("%w: no verifier", ErrAlgorithm)
-	}
 	id, err := thumbprint(material)
 	if err != nil {
 		return PublicKey{}, err
@@ -67,7 +58,7 @@ func newPublicKey(alg Algorithm, material crypto.PublicKey) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, err
 	}
-	return PublicKey{&publicKey{id: id, alg: alg, material: material, verifier: verifier, encoded: encoded}}, nil
+	return PublicKey{&publicKey{id: id, alg: alg, material: material, encoded: encoded}}, nil
 }
 
 // ID returns the key's kid: its RFC 7638 SHA-256 thumbprint in base64url. It is empty for the zero value.
@@ -103,25 +94,7 @@ func (k PublicKey) JWK() ([]byte, error) {
 }
 
 func (k PublicKey) verify(text, signature []byte) error {
-	if hash := k.inner.alg.pssHash(); hash != 0 {
-		return k.verifyPSS(hash, text, signature)
-	}
-	if err := k.inner.verifier.Verify(text, signature, k.inner.material); err != nil {
-		return ErrSignature // the cause says nothing that a caller could act on
-	}
-	return nil
-}
-
-// verifyPSS takes a salt as long as the hash only (RFC 7518 section 3.5). The JOSE library takes any.
-func (k PublicKey) verifyPSS(hash crypto.Hash, text, signature []byte) error {
-	public, ok := k.inner.material.(*rsa.PublicKey)
-	if !ok {
-		return ErrSignature
-	}
-	hasher := hash.New()
-	hasher.Write(text)
-	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-	if err := rsa.VerifyPSS(public, hash, hasher.Sum(nil), signature, options); err != nil {
+	if !k.inner.alg.verifies(k.inner.material, text, signature) {
 		return ErrSignature
 	}
 	return nil
