@@ -114,10 +114,14 @@ func (r *reader) name() string {
 	return name
 }
 
-// readString returns the string that a JSON value is; false if it is something else.
+// readString returns the string that a JSON value is; false if it is something else. The value is of a text that readObject has
+// accepted.
 func readString(value json.RawMessage) (string, bool) {
-	if len(value) == 0 || value[0] != '"' {
+	if len(value) < 2 || value[0] != '"' {
 		return "", false
+	}
+	if bytes.IndexByte(value, '\\') < 0 { // It means what it is.
+		return string(value[1 : len(value)-1]), true
 	}
 	var text string
 	err := json.Unmarshal(value, &text)
