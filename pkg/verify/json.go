@@ -6,65 +6,86 @@ import (
 	"unicode/utf8"
 )
 
-// readObject reads one JSON object and returns its members by name. It refuses what parsers read differently from each
-// other, so that nobody downstream sees another object than this package did: a member named twice at any depth (RFC 8725
-// section 2.4, RFC 7519 section 4), and text that is not UTF-8. Names keep their case.
+// readObject reads one JSON object and returns its members by name, each value as it was written. It refuses what parsers read
+// differently from each other, so that nobody downstream sees another object than this package did: a member named twice at any
+// depth (RFC 8725 section 2.4, RFC 7519 section 4), and text that is not UTF-8. Names keep their case. The values share the
+// memory of data.
 func readObject(data []byte) (map[string]json.RawMessage, bool) {
-	var members map[string]json.RawMessage
-	if !utf8.Valid(data) || json.Unmarshal(data, &members) != nil || members == nil {
+	if !utf8.Valid(data) || !json.Valid(data) || bytes.TrimSpace(data)[0] != '{' {
 		return nil, false
 	}
-	return members, !repeatsName(data)
+	var open []scope // from the outermost on
+	for at := 0; ; at++ {
+		switch data[at] {
+		case '{':
+			open = append(open, scope{members: map[string]json.RawMessage{}})
+		case '[':
+			open = append(open, scope{})
+		case ':':
+			open[len(open)-1].value = at + 1
+		case '"':
+			end := endOfString(data, at)
+			open[len(open)-1].heed(data[at:end])
+			at = end - 1
+		case ',', '}', ']':
+			within := &open[len(open)-1]
+			if !within.take(data[:at]) {
+				return nil, false
+			}
+			if data[at] == ',' {
+				continue
+			}
+			if open = open[:len(open)-1]; len(open) == 0 {
+				return within.members, true
+			}
+		}
+	}
 }
 
-// scope is an object or array that has been entered and not left. names is nil for an array.
+// scope is an object or array of valid JSON that has been entered and not left.
 type scope struct {
-	names  map[string]bool
-	inPair bool // a name was read, and its value not yet
+	members map[string]json.RawMessage // nil for an array
+	name    string                     // of the member that is being read
+	value   int                        // where its value begins; 0 before that
 }
 
-// repeatsName tells whether an object in valid JSON names a member twice.
-func repeatsName(data []byte) bool {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber() // A number that no float64 holds is no fault here.
-	var open []*scope
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return false // The end: the text is valid.
-		}
-		if len(open) > 0 && !open[len(open)-1].heed(token) {
-			return true
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, &scope{names: map[string]bool{}})
-		case json.Delim('['):
-			open = append(open, &scope{})
-		case json.Delim('}'), json.Delim(']'):
-			open = open[:len(open)-1]
-		}
+// heed takes in a string, which is a name if no value has begun.
+func (s *scope) heed(quoted []byte) {
+	if s.members != nil && s.value == 0 {
+		s.name, _ = readString(quoted)
 	}
 }
 
-// heed takes in the next token within an object. It returns false for a name that was there before.
-func (s *scope) heed(token json.Token) bool {
-	if s.names == nil || token == json.Delim('}') || token == json.Delim(']') {
+// take takes in the member that ends the text, if there is one. It returns false for a name that was there before.
+func (s *scope) take(text []byte) bool {
+	if s.members == nil || s.value == 0 {
 		return true
 	}
-	if s.inPair = !s.inPair; !s.inPair {
-		return true
-	}
-	name, _ := token.(string)
-	again := s.names[name]
-	s.names[name] = true
+	_, again := s.members[s.name]
+	s.members[s.name] = bytes.TrimSpace(text[s.value:])
+	s.value = 0
 	return !again
 }
 
-// readString returns the string that a JSON value is; false if it is something else.
+// endOfString returns where the string ends that begins at a quote of valid JSON: behind the other quote.
+func endOfString(data []byte, start int) int {
+	for at := start + 1; ; at++ {
+		switch data[at] {
+		case '"':
+			return at + 1
+		case '\\':
+			at++
+		}
+	}
+}
+
+// readString returns the string that a value of valid JSON is; false if it is something else.
 func readString(value json.RawMessage) (string, bool) {
-	if len(value) == 0 || value[0] != '"' {
+	if len(value) < 2 || value[0] != '"' {
 		return "", false
+	}
+	if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner), true
 	}
 	var text string
 	err := json.Unmarshal(value, &text)
