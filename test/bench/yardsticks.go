@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/keyturn/keyturn/hack/local/gobuild"
+	"github.com/keyturn/keyturn/hack/local/process"
+)
+
+const yardstickProgram = ".cache/bin/yardstick"
+
+// yardstick is the server that the operator's is compared with, as a process of its own.
+type yardstick struct {
+	address  string
+	identity process.Identity
+}
+
+// startYardstick builds it, and starts it with the JWK Set that it serves and verifies by.
+func (w *World) startYardstick(ctx context.Context, set []byte) (*yardstick, error) {
+	built := gobuild.Build{
+		What: "yardstick", Folder: ".", Flags: []string{"-buildvcs=false"}, Packages: []string{"./test/bench/yardstick"}, Output: yardstickProgram,
+	}
+	if err := built.Run(ctx, w.out); err != nil {
+		return nil, fmt.Errorf("build yardstick: %w", err)
+	}
+	folder := filepath.Join(".run", "yardstick")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	jwks := filepath.Join(folder, "jwks.json")
+	if err := os.WriteFile(jwks, set, 0o600); err != nil {
+		return nil, fmt.Errorf("write JWK Set: %w", err)
+	}
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	program := process.Program{
+		Name: "yardstick", Path: yardstickProgram, Args: []string{"-address=" + address, "-jwks=" + jwks},
+		LogFile: filepath.Join(folder, "log"), IdentityFile: filepath.Join(folder, "process"),
+	}
+	if _, err := process.Start(ctx, program); err != nil {
+		return nil, fmt.Errorf("start yardstick: %w", err)
+	}
+	y := &yardstick{address: address}
+	if y.identity, err = process.ReadFile(program.IdentityFile); err != nil {
+		return nil, err
+	}
+	return y, errors.Join(y.await(ctx))
+}
+
+func (y *yardstick) await(ctx context.Context) error {
+	const patience = 20 * time.Second
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		opened, err := dial(ctx, y.address)
+		if err != nil {
+			return false, nil //nolint:nilerr // It does not listen yet.
+		}
+		return true, opened.Close()
+	})
+}
+
+func (y *yardstick) stop(ctx context.Context) error {
+	return process.Stop(context.WithoutCancel(ctx), y.identity, operatorPatience)
+}
+
+// load is a load for it.
+func (y *yardstick) load(name string, requests ...[]byte) *load {
+	return &load{name: name, address: y.address, requests: requests, pid: y.identity.PID}
+}
+
+// freeAddress is one at which nobody listens, until somebody else takes it.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find address: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
