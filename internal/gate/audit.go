@@ -17,7 +17,7 @@ const (
 // record writes one line for a decision: at V(0) if the request is not let in, at V(1) if it is. The line has no token, and of
 // the request no more than its method, as anything else can hold a secret.
 func record(ctx context.Context, p *policy, incoming Incoming, answer Answer, now time.Time) {
-	logger := log.FromContext(ctx).WithName("audit")
+	logger := log.FromContext(ctx)
 	if p == nil || answer.Status == http.StatusOK {
 		logger = logger.V(1)
 	} else if !p.lines.AllowN(now, 1) {
@@ -26,6 +26,7 @@ func record(ctx context.Context, p *policy, incoming Incoming, answer Answer, no
 	if !logger.Enabled() {
 		return
 	}
+	logger = logger.WithName("audit")
 	about := []any{"result", answer.result(), "reason", string(answer.reason), "status", answer.Status}
 	if p != nil {
 		about = append(about, "tokenPolicy", p.name)

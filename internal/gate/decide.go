@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/keyturn/keyturn/internal/expression"
+	"github.com/keyturn/keyturn/internal/requestrules"
 	"github.com/keyturn/keyturn/pkg/verify"
 )
 
@@ -122,28 +123,47 @@ func forbidden(reason Reason, description string, detail error) Answer {
 	}
 }
 
+// prepared is what a policy needs of a token for each request: made once, for as long as the token is remembered.
+type prepared struct {
+	claims  requestrules.Claims
+	headers []Header
+	// unreadable says why there are no claims, and unusable why there are no headers.
+	unreadable, unusable error
+}
+
+func (p *policy) prepare(token *verify.Token) any {
+	claims, err := readClaims(token)
+	if err != nil {
+		return &prepared{unreadable: err}
+	}
+	made := &prepared{claims: requestrules.NewClaims(claims)}
+	made.headers, made.unusable = identify(p.headers, claims)
+	return made
+}
+
 // authorize judges what a token that was verified may do.
 func (p *policy) authorize(token *verify.Token, incoming Incoming) Answer {
 	accepted := Answer{Status: http.StatusOK, reason: Accepted}
-	if !p.hasRules && len(p.headers) == 0 {
+	has, ok := token.Prepared.(*prepared)
+	if !ok { // The policy has neither rules nor headers.
 		return accepted
 	}
-	claims, err := readClaims(token)
-	if err != nil {
-		return forbidden(ClaimUnusable, "the token has claims that cannot be read", err)
+	if has.unreadable != nil {
+		return forbidden(ClaimUnusable, "the token has claims that cannot be read", has.unreadable)
 	}
 	if p.hasRules {
 		request, err := incoming.canonical()
 		if err != nil {
 			return forbidden(RequestUnclear, err.Error(), nil)
 		}
-		if err := p.rules.Check(claims, request); err != nil {
+		if err := p.rules.Check(has.claims, request); err != nil {
 			return forbidden(RuleSaysNo, messageOf(err), err)
 		}
 	}
-	if accepted.Headers, err = identify(p.headers, claims); err != nil {
-		return forbidden(ClaimUnusable, "the token has a claim that cannot be handed on", err)
+	if has.unusable != nil {
+		return forbidden(ClaimUnusable, "the token has a claim that cannot be handed on", has.unusable)
 	}
+	accepted.Headers = has.headers
 	return accepted
 }
 

@@ -159,6 +159,9 @@ func (p *policy) makeVerifier(c *compiler, object *v1alpha1.TokenPolicy) {
 		ClockSkew: spec.PolicySkew(object), CacheSize: c.cacheSize, Clock: c.clock,
 		Recalled: func(_ context.Context, found bool) { countRecall(found) },
 	}
+	if p.hasRules || len(p.headers) > 0 {
+		options.Prepare = p.prepare
+	}
 	for i := range p.issuers {
 		accepted, err := p.issuers[i].accept(c, object)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/internal/expression"
@@ -57,18 +59,30 @@ func Compile(rules []v1alpha1.RequestRule) (*Rules, error) {
 	return &Rules{rules: *compiled}, nil
 }
 
+// Claims are those of a token, as rules see them. They are immutable and safe for concurrent use, so that a token that is seen again
+// needs no new ones.
+type Claims struct {
+	values ref.Val
+	err    error
+}
+
+// NewClaims makes Claims. Of those that no rule can be evaluated on, [Rules.Check] returns the error.
+func NewClaims(claims map[string]any) Claims {
+	values, err := expression.Values(claims)
+	return Claims{values: types.DefaultTypeAdapter.NativeToValue(values), err: err}
+}
+
 // Check evaluates every rule on the claims of a verified token and on the request. It returns the [expression.RefusalError] of
 // the first rule that is not true. Rules that cannot be evaluated, for want of a claim, say no, as does any other error.
-func (r *Rules) Check(claims map[string]any, request Request) error {
+func (r *Rules) Check(claims Claims, request Request) error {
 	if r.rules.Len() == 0 {
 		return nil
 	}
-	values, err := expression.Values(claims)
-	if err != nil {
-		return err
+	if claims.err != nil {
+		return claims.err
 	}
 	return r.rules.Check(map[string]any{
-		claimsVariable: values,
+		claimsVariable: claims.values,
 		requestVariable: map[string]string{
 			"method": request.Method, "host": request.Host, "path": request.Path, "query": request.Query,
 		},

@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 			continue
 		}
 		got := ""
-		if err := rules.Check(claims(), request()); err != nil {
+		if err := rules.Check(requestrules.NewClaims(claims()), request()); err != nil {
 			got = err.Error()
 		}
 		if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, secret) {
@@ -60,13 +60,13 @@ func TestTheMessageIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(rules.Check(nil, request())), "rule 0 refuses it: only admins"; got != want {
+	if got, want := fmt.Sprint(rules.Check(requestrules.NewClaims(nil), request())), "rule 0 refuses it: only admins"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if err := rules.Check(map[string]any{"n": json.Number("1e400")}, request()); err == nil {
+	if err := rules.Check(requestrules.NewClaims(map[string]any{"n": json.Number("1e400")}), request()); err == nil {
 		t.Error("a number that no float holds is let in")
 	}
-	if err := new(requestrules.Rules).Check(nil, request()); err != nil {
+	if err := new(requestrules.Rules).Check(requestrules.NewClaims(nil), request()); err != nil {
 		t.Errorf("without rules: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func FuzzCompile(f *testing.F) {
 		judge := func() {
 			var rules *requestrules.Rules
 			if rules, err = requestrules.Compile([]v1alpha1.RequestRule{{Expression: expression}}); err == nil {
-				err = rules.Check(claims(), request())
+				err = rules.Check(requestrules.NewClaims(claims()), request())
 			}
 		}
 		if bytes := budget.Bytes(judge); bytes > 64<<20 {

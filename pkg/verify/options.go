@@ -18,7 +18,7 @@ type Options struct {
 	// lies in the past for that reason.
 	ClockSkew time.Duration
 	// CacheSize is how many verified tokens are remembered, 0 to 1000000, so that each is not verified anew for every
-	// request; each takes somewhat more memory than its claims. One that is remembered is refused as soon as it expires or a
+	// request; each takes somewhat more memory than its claims, and what Prepare makes of it. One that is remembered is refused as soon as it expires or a
 	// deny list names it, and verified anew when its issuer publishes another key set. 0 remembers none.
 	CacheSize int
 	// Realm is the realm in WWW-Authenticate (RFC 9110 section 11.5): printable ASCII without quotes and backslashes. Empty
@@ -30,6 +30,10 @@ type Options struct {
 	// Recalled, if set, is told of each token that is looked up among those that are remembered, and whether it was accepted
 	// from there: for metrics.
 	Recalled func(ctx context.Context, found bool)
+	// Prepare, if set, makes of a token that is accepted what the program needs of it for each request, such as claims that it has
+	// decoded: once for as long as the token is remembered. It is in [Token].Prepared. It must be quick, must not change the token, and
+	// nobody may change what it returns, which requests share.
+	Prepare func(token *Token) any
 	// Clock tells the time; nil means [time.Now]. It is for tests.
 	Clock func() time.Time
 }

@@ -66,16 +66,22 @@ func bearer(authorization []string) (string, error) {
 		return "", ErrNoToken
 	}
 	token = strings.TrimLeft(token, " ")
-	if token == "" || strings.ContainsFunc(token, notInToken) {
+	if token == "" || !isToken(token) {
 		return "", ErrRequest
 	}
 	return token, nil
 }
 
-// notInToken tells a character that the b64token of RFC 6750 section 2.1 has not.
-func notInToken(r rune) bool {
-	isAlphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-	return !isAlphanumeric && !strings.ContainsRune("-._~+/=", r)
+// isToken tells whether a text has no other characters than the b64token of RFC 6750 section 2.1.
+func isToken(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		isAlphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !isAlphanumeric && strings.IndexByte("-._~+/=", c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *Verifier) refuse(err error, scopes []string) *Refusal {

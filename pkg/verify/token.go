@@ -31,6 +31,8 @@ type Token struct {
 	// Claims is the payload, a JSON object in which no name occurs twice, as it was signed. Other claims are read from it
 	// with [json.Unmarshal].
 	Claims json.RawMessage
+	// Prepared is what [Options].Prepare has made of the token; nil without it.
+	Prepared any
 }
 
 // HasScope tells whether scope is one of the token's.

@@ -16,6 +16,7 @@ type Verifier struct {
 	realm     string
 	refused   func(context.Context, error)
 	recalled  func(context.Context, bool)
+	prepare   func(*Token) any
 	clock     func() time.Time
 	remembers *memory
 }
@@ -37,7 +38,7 @@ func New(options Options) (*Verifier, error) {
 	}
 	v := &Verifier{
 		issuers: map[string]*issuer{}, skew: options.ClockSkew, realm: options.Realm, refused: options.Refused,
-		recalled: options.Recalled, clock: options.Clock, remembers: newMemory(options.CacheSize),
+		recalled: options.Recalled, prepare: options.Prepare, clock: options.Clock, remembers: newMemory(options.CacheSize),
 	}
 	v.clock = clockOr(v.clock)
 	if v.realm == "" {
@@ -140,6 +141,9 @@ func (v *Verifier) verify(ctx context.Context, given string) (*Token, error) {
 	}
 	if err := issuer.checkRevoked(ctx, &read.token); err != nil {
 		return nil, err
+	}
+	if v.prepare != nil {
+		read.token.Prepared = v.prepare(&read.token)
 	}
 	// What is kept is a copy, or the compact token would stay in memory with it.
 	v.remembers.remember(digest, memorized{token: read.token.clone(), issuer: issuer, version: version})
