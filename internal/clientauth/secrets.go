@@ -65,7 +65,7 @@ func (s *secrets) check(ctx context.Context, c *v1alpha1.TokenClient, sent clien
 func (s *secrets) read(ctx context.Context, from client.Reader, c *v1alpha1.TokenClient) clientsecret.Content {
 	secret := &corev1.Secret{}
 	name := client.ObjectKey{Namespace: c.Namespace, Name: spec.ClientSecretName(c)}
-	if err := from.Get(ctx, name, secret); err != nil {
+	if err := from.Get(ctx, name, secret, client.UnsafeDisableDeepCopy); err != nil { // Nobody changes it.
 		return clientsecret.Content{}
 	}
 	keeper := clientsecret.KeeperOf(c, secret)

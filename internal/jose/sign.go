@@ -61,19 +61,11 @@ func encodeHeader(alg Algorithm, keyID, typ string) ([]byte, error) {
 // CompactBytes is how long a token is at most that has this typ and so many bytes of claims, whichever algorithm its key is for:
 // a key can rotate to another one. [Sign] refuses what is longer than [MaxTokenBytes].
 func CompactBytes(typ string, claims int) int {
-	longest := 0
-	for _, alg := range Algorithms() {
-		header, err := encodeHeader(alg, thumbprintText(), typ)
-		if err != nil {
-			return math.MaxInt
-		}
-		encoded := base64.RawURLEncoding.EncodedLen
-		longest = max(longest, encoded(len(header))+1+encoded(claims)+1+encoded(alg.signatureBytes()))
+	header, err := encodeHeader(RS512, "", typ) // The names of all algorithms are as long.
+	if err != nil {
+		return math.MaxInt
 	}
-	return longest
-}
-
-// thumbprintText is as long as a key ID: a SHA-256 thumbprint (RFC 7638).
-func thumbprintText() string {
-	return base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))
+	const keyID = (sha256.Size*8 + 5) / 6 // A SHA-256 thumbprint (RFC 7638) in base64url.
+	encoded := base64.RawURLEncoding.EncodedLen
+	return encoded(len(header)+keyID) + 1 + encoded(claims) + 1 + encoded(RS512.signatureBytes())
 }

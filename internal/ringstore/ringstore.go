@@ -155,7 +155,7 @@ func (e entry) isNewerThan(secret *corev1.Secret) bool {
 func read(ctx context.Context, reader client.Reader, key *v1alpha1.SigningKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	name := client.ObjectKey{Namespace: key.Namespace, Name: spec.RingSecretName(key)}
-	if err := reader.Get(ctx, name, secret); err != nil {
+	if err := reader.Get(ctx, name, secret, client.UnsafeDisableDeepCopy); err != nil { // Nobody changes it.
 		if client.IgnoreNotFound(err) == nil {
 			return nil, ErrNoRing
 		}

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
@@ -119,7 +120,7 @@ func (h *Handler) admit(r *http.Request, c *call) error {
 // issuer returns the SigningKey whose endpoint was asked. What there is not is told from what has no endpoint by nobody.
 func (h *Handler) issuer(ctx context.Context, c *call) (*v1alpha1.SigningKey, error) {
 	key := &v1alpha1.SigningKey{}
-	err := h.Reader.Get(ctx, c.key, key)
+	err := h.Reader.Get(ctx, c.key, key, client.UnsafeDisableDeepCopy) // A call only reads it.
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, c.notFound("no such SigningKey")

@@ -54,7 +54,8 @@ func (s *service) issue(ctx context.Context, c *call, terms grant.Terms, subject
 	}
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := s.Reader.Get(ctx, client.ObjectKey{Name: c.proof.Client.Namespace}, namespace); err != nil {
+	name := client.ObjectKey{Name: c.proof.Client.Namespace}
+	if err := s.Reader.Get(ctx, name, namespace, client.UnsafeDisableDeepCopy); err != nil { // Nobody changes it.
 		return nil, fmt.Errorf("read namespace: %w", err)
 	}
 	refused := s.Permit.CheckIssue(c.signingKey, permit.Issue{
