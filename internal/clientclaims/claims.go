@@ -140,6 +140,9 @@ func (c *Claims) Evaluate(input Input) (map[string]any, error) {
 			made[claim.name] = value
 		}
 	}
+	if token.MostBytes(made) <= token.MaxClaimsBytes {
+		return made, nil
+	}
 	encoded, err := token.Encode(made)
 	if err != nil || len(encoded) > token.MaxClaimsBytes {
 		return nil, &EvaluationError{Cause: errTooLong.Error()}

@@ -30,7 +30,8 @@ func sign(key PrivateKey, typ string, claims []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := make([]byte, 0, base64.RawURLEncoding.EncodedLen(len(header)+len(claims))+1024)
+	encoded := base64.RawURLEncoding.EncodedLen
+	text := make([]byte, 0, encoded(len(header))+1+encoded(len(claims))+1+encoded(key.Algorithm().signatureBytes()))
 	text = base64.RawURLEncoding.AppendEncode(text, header)
 	text = append(text, '.')
 	text = base64.RawURLEncoding.AppendEncode(text, claims)

@@ -16,9 +16,9 @@ func (h *Handler) report(c *call, a *answer) {
 	}
 	requests.WithLabelValues(string(c.endpoint), string(kind), strconv.Itoa(a.status)).Inc()
 	duration.WithLabelValues(string(c.endpoint)).Observe(h.Clock.Since(c.began).Seconds())
-	facts := []any{
-		"endpoint", c.endpoint, "signingKey", c.key.String(), "status", a.status, "address", c.address,
-	}
+	const most = 11
+	facts := append(make([]any, 0, 2*most),
+		"endpoint", c.endpoint, "signingKey", c.key.String(), "status", a.status, "address", c.address)
 	add := func(name, value string) {
 		if value != "" {
 			facts = append(facts, name, value)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/op"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
@@ -141,18 +141,27 @@ const retryOutage = 5 * time.Second
 // parsePath says which endpoint a path names: /<namespace>/<name>/<endpoint>, in the very characters. A proxy that guards a path sees
 // it as it is sent, and what no SigningKey can be called need be neither looked for nor told in the audit.
 func parsePath(at *url.URL, prefix string) (types.NamespacedName, Endpoint, bool) {
+	endpoint := Endpoint(at.Path[strings.LastIndexByte(at.Path, '/')+1:])
+	if endpoint != Token && endpoint != Introspection && endpoint != Revocation { // Most requests to the server are others.
+		return types.NamespacedName{}, "", false
+	}
 	for _, path := range []string{at.Path, strings.TrimPrefix(at.Path, prefix)} {
 		parts := strings.Split(path, "/")
-		if len(parts) != 4 || parts[0] != "" || !isLabel(parts[1]) || !isLabel(parts[2]) || !strings.HasSuffix(at.EscapedPath(), path) {
-			continue
-		}
-		switch endpoint := Endpoint(parts[3]); endpoint {
-		case Token, Introspection, Revocation:
+		if len(parts) == 4 && parts[0] == "" && isLabel(parts[1]) && isLabel(parts[2]) && strings.HasSuffix(at.EscapedPath(), path) {
 			return types.NamespacedName{Namespace: parts[1], Name: parts[2]}, endpoint, true
 		}
 	}
 	return types.NamespacedName{}, "", false
 }
 
-// isLabel says whether something can be the name of a namespace or a SigningKey, which are DNS labels.
-func isLabel(name string) bool { return len(validation.NameIsDNSLabel(name, false)) == 0 }
+// isLabel says whether something can be the name of a namespace or a SigningKey, which are DNS labels (RFC 1123).
+func isLabel(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		isAlphanumeric := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !isAlphanumeric && (c != '-' || i == 0 || i == len(name)-1) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= validation.DNS1123LabelMaxLength
+}
