@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"k8s.io/utils/clock"
 )
 
 // coordinate is the length of a coordinate of P-256, and of either half of a signature with ES256.
@@ -20,7 +22,10 @@ const coordinate = 32
 // firstKey reads the first key of a JWK Set.
 func firstKey(set []byte) (*ecdsa.PublicKey, error) {
 	var read struct {
-		Keys []struct{ X, Y string }
+		Keys []struct {
+			X string `json:"x"`
+			Y string `json:"y"`
+		} `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &read); err != nil || len(read.Keys) == 0 {
 		return nil, errNoKey
@@ -38,10 +43,13 @@ func firstKey(set []byte) (*ecdsa.PublicKey, error) {
 }
 
 // verifies is a JWT in package crypto and encoding/json: the signature and exp are looked at, and nothing else.
-type verifies struct{ public *ecdsa.PublicKey }
+type verifies struct {
+	public *ecdsa.PublicKey
+	clock  clock.PassiveClock
+}
 
 func (v verifies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !v.accepts(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), time.Now()) {
+	if !v.accepts(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), v.clock.Now()) {
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 }
@@ -77,17 +85,19 @@ func read(part string, into any) error {
 }
 
 // signs answers each request with an access token (RFC 9068), signed in package crypto. It does not look at the request.
-type signs struct{ private *ecdsa.PrivateKey }
+type signs struct {
+	private *ecdsa.PrivateKey
+	clock   clock.PassiveClock
+}
 
 func (s signs) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	compact, err := s.sign(time.Now())
+	compact, err := s.sign(s.clock.Now())
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": compact, "token_type": "Bearer", "expires_in": 3600})
+	answer(w, map[string]any{"access_token": compact, "token_type": "Bearer", "expires_in": 3600})
 }
 
 func (s signs) sign(now time.Time) (string, error) {

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/internal/discovery"
@@ -56,11 +57,12 @@ func serve(ctx context.Context, address, jwks string) error {
 	if err != nil {
 		return err
 	}
+	wall := clock.RealClock{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /empty", func(http.ResponseWriter, *http.Request) {})
 	mux.Handle("GET /jwks.json", static(set))
-	mux.Handle("GET /verify", verifies{public})
-	mux.Handle("POST /token", signs{private})
+	mux.Handle("GET /verify", verifies{public, wall})
+	mux.Handle("POST /token", signs{private, wall})
 	mux.HandleFunc("POST /admit", admit)
 	server := &discovery.Server{
 		Address: address, Handler: mux,
