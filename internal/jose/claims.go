@@ -55,18 +55,9 @@ func (r *claimReader) texts(name string) []string {
 	if one, ok := readString(value); ok {
 		return []string{one}
 	}
-	var elements []json.RawMessage
-	if err := json.Unmarshal(value, &elements); err != nil || elements == nil {
+	several, ok := readStrings(value)
+	if !ok {
 		r.fail(name, "a text or an array of texts")
-		return nil
-	}
-	several := make([]string, 0, len(elements))
-	for _, element := range elements {
-		one, ok := readString(element)
-		if !ok {
-			r.fail(name, "a text or an array of texts")
-		}
-		several = append(several, one)
 	}
 	return several
 }

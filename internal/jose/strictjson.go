@@ -127,3 +127,23 @@ func readString(value json.RawMessage) (string, bool) {
 	err := json.Unmarshal(value, &text)
 	return text, err == nil
 }
+
+// readStrings returns the strings that an array of nothing else holds; false if a value is something else.
+func readStrings(value json.RawMessage) ([]string, bool) {
+	if len(value) == 0 || value[0] != '[' {
+		return nil, false
+	}
+	several := []string{}
+	for r := (reader{text: value, at: 1}); r.next() != ']'; {
+		start := r.at
+		if err := r.value(); err != nil {
+			return nil, false
+		}
+		one, ok := readString(value[start:r.at])
+		if !ok {
+			return nil, false
+		}
+		several = append(several, one)
+	}
+	return several, true
+}
