@@ -21,6 +21,7 @@ func scenarios() []scenario {
 		{name: "copies-1000", about: "rotate a key whose JWKS 1,000 namespaces receive", controlPlane: true, run: copies},
 		{name: "grow-50000", about: "memory with 1,000, 10,000 and 50,000 ServiceTokens, and what an idle operator does", controlPlane: true, run: grow},
 		{name: "foreign-50000", about: "memory beside 50,000 foreign Secrets and ConfigMaps", controlPlane: true, run: foreign},
+		{name: "signing", about: "sign and verify in Keyturn's own packages", run: signing},
 		{name: "serving", about: "answer by HTTPS: JWKS, tokens, introspection, the gate", controlPlane: true, run: serving},
 	}
 }
