@@ -23,5 +23,6 @@ func scenarios() []scenario {
 		{name: "foreign-50000", about: "memory beside 50,000 foreign Secrets and ConfigMaps", controlPlane: true, run: foreign},
 		{name: "signing", about: "sign and verify in Keyturn's own packages", run: signing},
 		{name: "serving", about: "answer by HTTPS: JWKS, tokens, introspection, the gate", controlPlane: true, run: serving},
+		{name: "admission", about: "admit objects", controlPlane: true, run: admission},
 	}
 }
