@@ -133,12 +133,11 @@ func (s *served) atPace(ctx context.Context, l *load) ([]time.Duration, error) {
 	var began time.Time // Known before the first is due.
 	next := make(chan int, n)
 	group, ctx := errgroup.WithContext(ctx)
-	for range loadConnections {
-		opened, err := dial(ctx, l.address)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = opened.Close() }()
+	defer l.close()
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	for _, opened := range l.connections {
 		group.Go(func() error {
 			for i := range next {
 				if status, _, err := opened.exchange(l.requests[0], false); err != nil || status != http.StatusOK {

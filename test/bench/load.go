@@ -31,6 +31,9 @@ type load struct {
 	requests [][]byte
 	// pid is the process that answers.
 	pid int
+
+	connections []*connection
+	next        atomic.Int64
 }
 
 // plainRequest is a request as HTTP/1.1 has it; the body may be empty.
@@ -96,41 +99,38 @@ func (c *connection) exchange(request []byte, keep bool) (status int, body []byt
 	}
 }
 
-// outcome is what a server has done under load.
-type outcome struct {
-	answered int
-	took     time.Duration
-	cpu      time.Duration
+// open opens the connections over which a server is asked.
+func (l *load) open(ctx context.Context) error {
+	for range loadConnections {
+		opened, err := dial(ctx, l.address)
+		if err != nil {
+			return err
+		}
+		l.connections = append(l.connections, opened)
+	}
+	return nil
 }
 
-// perSecond is answers in each second.
-func (o outcome) perSecond() float64 { return float64(o.answered) / o.took.Seconds() }
-
-// cpuEach is CPU time of the server for each answer, in microseconds.
-func (o outcome) cpuEach() float64 { return float64(o.cpu.Microseconds()) / float64(o.answered) }
+func (l *load) close() {
+	for _, one := range l.connections {
+		_ = one.Close()
+	}
+	l.connections = nil
+}
 
 // press asks as fast as the server answers, for so long. Any other status than 200 fails.
 func (w *World) press(ctx context.Context, l *load, long time.Duration) (outcome, error) {
-	connections := make([]*connection, loadConnections)
-	for i := range connections {
-		opened, err := dial(ctx, l.address)
-		if err != nil {
-			return outcome{}, err
-		}
-		defer func() { _ = opened.Close() }()
-		connections[i] = opened
-	}
 	before, err := usageOf(l.pid)
 	if err != nil {
 		return outcome{}, err
 	}
 	began := w.Clock.Now()
-	var next, answered atomic.Int64
+	var answered atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for _, one := range connections {
+	for _, one := range l.connections {
 		group.Go(func() error {
 			for w.Clock.Since(began) < long && ctx.Err() == nil {
-				request := l.requests[int(next.Add(1))%len(l.requests)]
+				request := l.requests[int(l.next.Add(1))%len(l.requests)]
 				if status, _, err := one.exchange(request, false); err != nil || status != http.StatusOK {
 					return fmt.Errorf("%s answers %d: %w", l.name, status, err)
 				}
@@ -146,3 +146,20 @@ func (w *World) press(ctx context.Context, l *load, long time.Duration) (outcome
 	after, err := usageOf(l.pid)
 	return outcome{answered: int(answered.Load()), took: took, cpu: after.CPU - before.CPU}, err
 }
+
+// outcome is what a server has done under load.
+type outcome struct {
+	answered int
+	took     time.Duration
+	cpu      time.Duration
+}
+
+func (o outcome) plus(other outcome) outcome {
+	return outcome{answered: o.answered + other.answered, took: o.took + other.took, cpu: o.cpu + other.cpu}
+}
+
+// perSecond is answers in each second.
+func (o outcome) perSecond() float64 { return float64(o.answered) / o.took.Seconds() }
+
+// cpuEach is CPU time of the server for each answer, in microseconds.
+func (o outcome) cpuEach() float64 { return float64(o.cpu.Microseconds()) / float64(o.answered) }

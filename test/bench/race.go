@@ -2,47 +2,54 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 )
 
-// raced are the medians of several rounds, in each of which both were asked, one after the other: what else the machine does slows
-// both down alike.
+// roundTime is how long either is asked before it is the other's turn: what else the machine does lasts longer, mostly, and slows both
+// down alike.
+const roundTime = 200 * time.Millisecond
+
+// raced is how two servers did that answered in turn.
 type raced struct {
-	rate, otherRate float64
-	cpu, otherCPU   float64
-	// ratio is the median of the ratios of the rates, and cpuRatio of those of the CPU time.
-	ratio, cpuRatio float64
+	// rate and other are the medians of the rounds, in answers per second, and ratio is that of the rounds' ratios.
+	rate, other, ratio float64
+	// cpu and otherCPU are the CPU time of the process for each answer, in microseconds, of all rounds together.
+	cpu, otherCPU float64
 }
 
 // race lets two servers answer in turn.
 func (w *World) race(ctx context.Context, one, other *load) (raced, error) {
-	var rates, otherRates, cpus, otherCPUs, ratios, cpuRatios []float64
-	long := time.Duration(w.Size.Of(2000, 700, 50)) * time.Millisecond
+	defer one.close()
+	defer other.close()
+	if err := errors.Join(one.open(ctx), other.open(ctx)); err != nil {
+		return raced{}, err
+	}
+	rounds := w.Size.Of(100, 30, 1)
 	for _, warm := range []*load{one, other} {
-		if _, err := w.press(ctx, warm, long); err != nil {
+		if _, err := w.press(ctx, warm, time.Duration(rounds)*roundTime/10); err != nil {
 			return raced{}, err
 		}
 	}
-	for range w.Size.Of(15, 7, 1) {
-		a, err := w.press(ctx, one, long)
+	var rates, others, ratios []float64
+	var sum, otherSum outcome
+	for range rounds {
+		a, err := w.press(ctx, one, roundTime)
 		if err != nil {
 			return raced{}, err
 		}
-		b, err := w.press(ctx, other, long)
+		b, err := w.press(ctx, other, roundTime)
 		if err != nil {
 			return raced{}, err
 		}
-		rates, otherRates = append(rates, a.perSecond()), append(otherRates, b.perSecond())
-		cpus, otherCPUs = append(cpus, a.cpuEach()), append(otherCPUs, b.cpuEach())
-		ratios, cpuRatios = append(ratios, a.perSecond()/b.perSecond()), append(cpuRatios, a.cpuEach()/b.cpuEach())
+		sum, otherSum = sum.plus(a), otherSum.plus(b)
+		rates, others, ratios = append(rates, a.perSecond()), append(others, b.perSecond()), append(ratios, a.perSecond()/b.perSecond())
 	}
 	r := raced{
-		rate: median(rates), otherRate: median(otherRates), cpu: median(cpus), otherCPU: median(otherCPUs),
-		ratio: median(ratios), cpuRatio: median(cpuRatios),
+		rate: median(rates), other: median(others), ratio: median(ratios), cpu: sum.cpuEach(), otherCPU: otherSum.cpuEach(),
 	}
-	w.Say("%s %.0f/s, %s %.0f/s, ratio %.2f", one.name, r.rate, other.name, r.otherRate, r.ratio)
+	w.Say("%s %.0f/s, %s %.0f/s, ratio %.2f", one.name, r.rate, other.name, r.other, r.ratio)
 	return r, nil
 }
 
@@ -53,11 +60,8 @@ func median(of []float64) float64 {
 
 // rows tell of a race: answers in a second, and the CPU time of the process for each.
 func (r raced) rows(name, unit, against string) (rate, cpu Row) {
-	rate = figure(name, r.rate, unit+"/s").against(against, r.otherRate)
+	rate = figure(name, r.rate, unit+"/s").against(against, r.other)
+	rate.Ratio = r.ratio
 	cpu = figure(name+", CPU of the server", r.cpu, "µs").against(against, r.otherCPU)
-	rate.Ratio, cpu.Ratio = r.ratio, r.cpuRatio
 	return rate, cpu
 }
-
-// String is for whoever waits.
-func (o outcome) String() string { return fmt.Sprintf("%.0f/s", o.perSecond()) }

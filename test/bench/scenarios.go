@@ -22,7 +22,8 @@ func scenarios() []scenario {
 		{name: "grow-50000", about: "memory with 1,000, 10,000 and 50,000 ServiceTokens, and what an idle operator does", controlPlane: true, run: grow},
 		{name: "foreign-50000", about: "memory beside 50,000 foreign Secrets and ConfigMaps", controlPlane: true, run: foreign},
 		{name: "signing", about: "sign and verify in Keyturn's own packages", run: signing},
-		{name: "serving", about: "answer by HTTPS: JWKS, tokens, introspection, the gate", controlPlane: true, run: serving},
+		{name: "serving", about: "answer by HTTPS: JWKS, token endpoint, introspection", controlPlane: true, run: serving},
+		{name: "gate", about: "decide about requests", controlPlane: true, run: deciding},
 		{name: "admission", about: "admit objects", controlPlane: true, run: admission},
 	}
 }

@@ -22,6 +22,7 @@ import (
 const (
 	clientName = "cart"
 	policyName = "api"
+	rulesName  = "api-with-rules"
 	audience   = "https://api.example"
 )
 
@@ -100,14 +101,16 @@ func (s *served) declare(ctx context.Context) error {
 		Spec: v1alpha1.TokenPolicySpec{
 			Issuers:   []v1alpha1.PolicyIssuer{{SigningKeyRef: &v1alpha1.SigningKeyReference{Name: keyName}}},
 			Audiences: []v1alpha1.Audience{audience}, Scopes: []v1alpha1.Scope{"orders:read"},
-			Rules:   []v1alpha1.RequestRule{{Expression: `request.method == "GET" || "orders:write" in claims.scope.split(" ")`, Message: "read only"}},
-			Headers: []v1alpha1.ClaimHeader{{Name: "X-User", Claim: "sub"}, {Name: "X-Team", Claim: "team"}},
 		},
 	}
+	rules := policy.DeepCopy()
+	rules.Name = rulesName
+	rules.Spec.Rules = []v1alpha1.RequestRule{{Expression: `request.method == "GET" || "orders:write" in claims.scope.split(" ")`}}
+	rules.Spec.Headers = []v1alpha1.ClaimHeader{{Name: "X-User", Claim: "sub"}, {Name: "X-Team", Claim: "team"}}
 	if err := s.Plane.Client.Create(ctx, newNamespace(ours, nil)); err != nil {
 		return fmt.Errorf("create namespace: %w", err)
 	}
-	for _, object := range []client.Object{key, asks, policy} {
+	for _, object := range []client.Object{key, asks, policy, rules} {
 		if err := s.Plane.eventually(ctx, func(ctx context.Context) error {
 			return client.IgnoreAlreadyExists(s.Plane.Client.Create(ctx, object))
 		}); err != nil {

@@ -5,15 +5,24 @@ import (
 	"errors"
 )
 
-// serving measures the HTTPS server: JWKS, the token endpoint, introspection and the gate.
-func serving(ctx context.Context, w *World) (rows []Row, err error) {
+// serving measures what the HTTPS server answers clients and verifiers.
+func serving(ctx context.Context, w *World) ([]Row, error) {
+	return w.answering(ctx, (*served).documents, (*served).endpoint, (*served).introspection)
+}
+
+// deciding measures the gate.
+func deciding(ctx context.Context, w *World) ([]Row, error) {
+	return w.answering(ctx, (*served).gateWarm, (*served).gateRules, (*served).gateCold)
+}
+
+func (w *World) answering(ctx context.Context, measures ...func(*served, context.Context) ([]Row, error)) (rows []Row, err error) {
 	s, stop, err := w.serve(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	for _, measure := range []func(context.Context) ([]Row, error){s.documents, s.endpoint, s.gateWarm, s.gateCold, s.introspection} {
-		more, err := measure(ctx)
+	for _, measure := range measures {
+		more, err := measure(s, ctx)
 		if err != nil {
 			return rows, err
 		}
@@ -59,24 +68,32 @@ const (
 	manyCallers = 8000
 )
 
-func (s *served) gateWarm(ctx context.Context) ([]Row, error) {
-	tokens, err := s.tokens(fewCallers)
+// decide races a policy against another handler, with as many callers.
+func (s *served) decide(ctx context.Context, policy string, callers int, against string) (raced, error) {
+	tokens, err := s.tokens(callers)
 	if err != nil {
-		return nil, err
+		return raced{}, err
 	}
-	r, err := s.race(ctx, s.load("warm gate", gateRequests("/verify/"+ours+"/"+policyName, tokens)...),
-		s.yardstick.load("empty handler", gateRequests("/empty", tokens)...))
-	rate, cpu := r.rows("gate, token remembered", "verifications", "empty handler behind the same server")
+	return s.race(ctx, s.load("gate "+policy, gateRequests("/verify/"+ours+"/"+policy, tokens)...),
+		s.yardstick.load("handler "+against, gateRequests(against, tokens)...))
+}
+
+const emptyHandler = "empty handler behind the same server"
+
+func (s *served) gateWarm(ctx context.Context) ([]Row, error) {
+	r, err := s.decide(ctx, policyName, fewCallers, "/empty")
+	rate, cpu := r.rows("gate, token remembered", "verifications", emptyHandler)
+	return []Row{rate.ratioAtLeast(0.7), cpu}, err
+}
+
+func (s *served) gateRules(ctx context.Context) ([]Row, error) {
+	r, err := s.decide(ctx, rulesName, fewCallers, "/empty")
+	rate, cpu := r.rows("gate, token remembered, a rule and two headers", "verifications", emptyHandler)
 	return []Row{rate.ratioAtLeast(0.7), cpu}, err
 }
 
 func (s *served) gateCold(ctx context.Context) ([]Row, error) {
-	tokens, err := s.tokens(manyCallers)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.race(ctx, s.load("cold gate", gateRequests("/verify/"+ours+"/"+policyName, tokens)...),
-		s.yardstick.load("handler that verifies", gateRequests("/verify", tokens)...))
+	r, err := s.decide(ctx, policyName, manyCallers, "/verify")
 	rate, cpu := r.rows("gate, token new", "verifications", "handler that verifies ES256 in plain crypto")
 	return []Row{rate.ratioAtLeast(0.9), cpu}, err
 }
