@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
@@ -17,7 +18,7 @@ const (
 // record writes one line for a decision: at V(0) if the request is not let in, at V(1) if it is. The line has no token, and of
 // the request no more than its method, as anything else can hold a secret.
 func record(ctx context.Context, p *policy, incoming Incoming, answer Answer, now time.Time) {
-	logger := log.FromContext(ctx)
+	logger := loggerOf(ctx)
 	if p == nil || answer.Status == http.StatusOK {
 		logger = logger.V(1)
 	} else if !p.lines.AllowN(now, 1) {
@@ -41,4 +42,12 @@ func record(ctx context.Context, p *policy, incoming Incoming, answer Answer, no
 		about = append(about, "issuer", t.Issuer, "subject", t.Subject, "tokenID", t.ID, "keyID", t.KeyID)
 	}
 	logger.Info("gate decided", about...)
+}
+
+// loggerOf is log.FromContext without its allocations: most decisions are not logged.
+func loggerOf(ctx context.Context) logr.Logger {
+	if logger, err := logr.FromContext(ctx); err == nil {
+		return logger
+	}
+	return log.Log
 }

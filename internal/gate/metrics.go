@@ -29,16 +29,17 @@ var (
 		Namespace: "keyturn", Subsystem: "gate", Name: "cache_lookups_total",
 		Help: "Tokens that were looked up among those that were verified before, by whether they were found there.",
 	}, []string{"result"})
+
+	// Found once, and not for each request.
+	acceptedDuration = decisionDuration.WithLabelValues(resultAccepted)
+	hits, misses     = lookups.WithLabelValues("Hit"), lookups.WithLabelValues("Miss")
 )
 
 func init() {
 	metrics.Registry.MustRegister(decisions, decisionDuration, lookups)
 	decisions.WithLabelValues("", "", resultRefused, string(PolicyUnknown))
-	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
+	for _, result := range []string{resultRefused, resultUnavailable} {
 		decisionDuration.WithLabelValues(result)
-	}
-	for _, result := range []string{"Hit", "Miss"} {
-		lookups.WithLabelValues(result)
 	}
 }
 
@@ -125,15 +126,19 @@ func count(p *policy, answer Answer, took time.Duration) {
 		name = p.name
 	}
 	decisions.WithLabelValues(name.Namespace, name.Name, answer.result(), string(answer.reason)).Inc()
+	if answer.Status == http.StatusOK {
+		acceptedDuration.Observe(took.Seconds())
+		return
+	}
 	decisionDuration.WithLabelValues(answer.result()).Observe(took.Seconds())
 }
 
 func countRecall(found bool) {
-	result := "Miss"
 	if found {
-		result = "Hit"
+		hits.Inc()
+		return
 	}
-	lookups.WithLabelValues(result).Inc()
+	misses.Inc()
 }
 
 // forgetMetrics ends what is told of a policy that is no more.

@@ -42,7 +42,10 @@ func (v *Verifier) authenticate(ctx context.Context, authorization, scopes []str
 		return nil, err
 	}
 	token, err := v.Verify(ctx, compact)
-	if err != nil {
+	switch {
+	case err != nil && !isToken(compact):
+		return nil, ErrRequest
+	case err != nil:
 		return nil, err
 	}
 	if err := token.Require(scopes...); err != nil {
@@ -66,13 +69,13 @@ func bearer(authorization []string) (string, error) {
 		return "", ErrNoToken
 	}
 	token = strings.TrimLeft(token, " ")
-	if token == "" || !isToken(token) {
+	if token == "" {
 		return "", ErrRequest
 	}
 	return token, nil
 }
 
-// isToken tells whether a text has no other characters than the b64token of RFC 6750 section 2.1.
+// isToken tells whether a text has no other characters than the b64token of RFC 6750 section 2.1. What is accepted has none.
 func isToken(text string) bool {
 	for i := range len(text) {
 		c := text[i]
