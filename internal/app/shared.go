@@ -26,7 +26,8 @@ type shared struct {
 
 func newShared(ctx context.Context, mgr ctrl.Manager, o Options, view *freshness.View, certificate *webhookcert.Manager) (*shared, error) {
 	parts := &shared{permits: permit.New(o.Operator), view: view, certificate: certificate}
-	parts.rings = ringstore.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, o.Operator.SignerStaleness)
+	// Straight from the cache: a client looks up the kind of an object twice before it asks there.
+	parts.rings = ringstore.New(mgr.GetCache(), mgr.GetAPIReader(), o.Clock, o.Operator.SignerStaleness)
 	parts.lists = denylist.New(mgr.GetClient(), parts.rings, o.Operator, o.Clock)
 	if err := parts.lists.Follow(ctx, mgr.GetCache()); err != nil {
 		return nil, err

@@ -69,9 +69,9 @@ func openTokenStore(ctx context.Context, mgr ctrl.Manager, o Options) (*tokensto
 
 // tokenEndpoints answers clients, and leaves all other requests to the next handler.
 func tokenEndpoints(mgr ctrl.Manager, o Options, parts *shared, next http.Handler) http.Handler {
-	proving := clientauth.Options{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator}
+	proving := clientauth.Options{Cache: mgr.GetCache(), Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock, Operator: o.Operator}
 	serving := tokenservice.Options{
-		Reader: mgr.GetClient(), Clock: o.Clock, Operator: o.Operator, Permit: parts.permits, Rings: parts.rings,
+		Reader: mgr.GetCache(), Clock: o.Clock, Operator: o.Operator, Permit: parts.permits, Rings: parts.rings,
 		DenyLists: parts.lists, View: parts.view, Recorder: mgr.GetEventRecorder("keyturn-tokenservice"),
 		Log: ctrl.Log.WithName("audit"), Limits: o.TokenLimits,
 	}

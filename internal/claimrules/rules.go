@@ -60,6 +60,9 @@ func (r *Rules) SpeakOfSubject() bool { return r.rules.Reads(claimsVariable, sub
 // SpeakOfClient is SpeakOfSubject for the claim client_id: then the rules decide which client a token can be of.
 func (r *Rules) SpeakOfClient() bool { return r.rules.Reads(claimsVariable, clientClaim) }
 
+// Len is how many rules there are.
+func (r *Rules) Len() int { return r.rules.Len() }
+
 // Check evaluates every rule on the claims as they will be signed and on the namespace that asks. It returns the
 // [expression.RefusalError] of the first rule that is not true. Rules that cannot be evaluated, for want of a claim, say no.
 func (r *Rules) Check(claims map[string]any, ns spec.Namespace) error {

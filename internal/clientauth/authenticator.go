@@ -46,7 +46,9 @@ type Proof struct {
 
 // Options are what an Authenticator works with.
 type Options struct {
-	// Client reads TokenClients and Secrets from caches, and creates TokenReviews.
+	// Cache has TokenClients and Secrets.
+	Cache client.Reader
+	// Client creates TokenReviews.
 	Client client.Client
 	// Live reads from the API server.
 	Live     client.Reader
@@ -73,8 +75,8 @@ func New(o Options) *Authenticator {
 		o.Assertions = NewMemory()
 	}
 	return &Authenticator{
-		reader: o.Client, clock: o.Clock, operator: o.Operator, used: o.Assertions,
-		secrets: newSecrets(o.Client, o.Live, o.Clock),
+		reader: o.Cache, clock: o.Clock, operator: o.Operator, used: o.Assertions,
+		secrets: newSecrets(o.Cache, o.Live, o.Clock),
 		keys:    newVerifiers(o.Clock),
 		reviews: newReviews(o.Client, o.Live, o.Clock),
 	}

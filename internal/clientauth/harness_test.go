@@ -91,7 +91,7 @@ func beginWith(t *testing.T, c, cache client.WithWatch) *world {
 	}
 	w := &world{t: t, c: c, clock: clocktesting.NewFakeClock(realclock.RealClock{}.Now().Truncate(time.Second))}
 	w.a = clientauth.New(clientauth.Options{
-		Client: cache, Live: c, Clock: w.clock, Operator: spec.Operator{ExternalURL: "https://jwt.example"},
+		Cache: cache, Client: cache, Live: c, Clock: w.clock, Operator: spec.Operator{ExternalURL: "https://jwt.example"},
 	})
 	return w
 }

@@ -113,11 +113,10 @@ func (c *Checker) judge(key *v1alpha1.SigningKey, ns spec.Namespace, request tok
 		return append(refused, fault)
 	}
 	refused = append(refused, identity(rules)...)
-	payload := request.Payload(sampleID, now.UTC().Truncate(time.Second))
-	if refused = append(refused, checkSize(request.Type, payload)...); already || len(refused) > 0 {
+	if refused = append(refused, checkSize(request, now)...); already || len(refused) > 0 || rules.Len() == 0 {
 		return refused
 	}
-	if err := rules.Check(payload, ns); err != nil {
+	if err := rules.Check(request.Payload(sampleID, now.UTC().Truncate(time.Second)), ns); err != nil {
 		return field.ErrorList{saysNo(key, err)}
 	}
 	return nil

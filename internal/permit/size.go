@@ -2,6 +2,7 @@ package permit
 
 import (
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -10,15 +11,15 @@ import (
 )
 
 // checkSize measures the token that would be issued now: each part keeps its own bounds, and together they can be too much.
-func checkSize(typ string, payload map[string]any) field.ErrorList {
-	if jose.CompactBytes(typ, token.MostBytes(payload)) <= jose.MaxTokenBytes {
+func checkSize(request token.Request, now time.Time) field.ErrorList {
+	if jose.CompactBytes(request.Type, request.MostBytes()) <= jose.MaxTokenBytes {
 		return nil
 	}
-	claims, err := token.Encode(payload)
+	claims, err := token.Encode(request.Payload(sampleID, now.UTC()))
 	if err != nil {
 		return field.ErrorList{field.Forbidden(field.NewPath("spec", "claims"), err.Error())}
 	}
-	size := jose.CompactBytes(typ, len(claims))
+	size := jose.CompactBytes(request.Type, len(claims))
 	if size <= jose.MaxTokenBytes {
 		return nil
 	}

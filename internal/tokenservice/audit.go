@@ -18,7 +18,7 @@ func (h *Handler) report(c *call, a *answer) {
 	duration.WithLabelValues(string(c.endpoint)).Observe(h.Clock.Since(c.began).Seconds())
 	const most = 11
 	facts := append(make([]any, 0, 2*most),
-		"endpoint", c.endpoint, "signingKey", c.key.String(), "status", a.status, "address", c.address)
+		"endpoint", string(c.endpoint), "signingKey", c.key.String(), "status", a.status, "address", c.address)
 	add := func(name, value string) {
 		if value != "" {
 			facts = append(facts, name, value)

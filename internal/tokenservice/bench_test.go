@@ -28,7 +28,7 @@ func BenchmarkClientCredentials(b *testing.B) {
 	rings := ringstore.New(cache, cache, wall, s.options.Operator.SignerStaleness)
 	s.options.Reader, s.options.Rings, s.options.Clock = cache, rings, wall
 	s.options.DenyLists = denylist.New(cache, rings, s.options.Operator, wall)
-	s.options.Clients = clientauth.New(clientauth.Options{Client: cache, Live: cache, Clock: wall, Operator: s.options.Operator})
+	s.options.Clients = clientauth.New(clientauth.Options{Cache: cache, Client: cache, Live: cache, Clock: wall, Operator: s.options.Operator})
 	s.options.Log = zap.New(zap.WriteTo(io.Discard))
 	s.options.Families = nil
 	s.serve()

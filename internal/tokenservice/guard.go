@@ -48,9 +48,8 @@ func checkHeader(r *http.Request, c *call) error {
 		c.allow = http.MethodPost
 		return refuse(http.StatusMethodNotAllowed, "send the request by POST")
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
-	case err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) > 1:
+	case !isForm(r.Header.Values("Content-Type")):
 		return refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/x-www-form-urlencoded")
 	case r.Header.Get("Content-Encoding") != "":
 		return refuse(http.StatusUnsupportedMediaType, "send the body without Content-Encoding")
@@ -60,6 +59,16 @@ func checkHeader(r *http.Request, c *call) error {
 		return refuse(http.StatusBadRequest, "send one Authorization header")
 	}
 	return nil
+}
+
+// isForm says whether the values of Content-Type name a form, once.
+func isForm(values []string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if len(values) != 1 || values[0] == form {
+		return len(values) == 1
+	}
+	kind, _, err := mime.ParseMediaType(values[0])
+	return err == nil && kind == form
 }
 
 func parse(r *http.Request, c *call) error {

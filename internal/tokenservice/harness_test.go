@@ -121,7 +121,7 @@ func (s *service) defaults(store *tokenstore.Store) tokenservice.Options {
 		Reader: s.api, Clock: s.clock, Operator: operator, Permit: permit.New(operator), Rings: rings, DenyLists: s.lists,
 		Families: s.store, View: s, Recorder: s.events, Log: s.logger(),
 		Clients: clientauth.New(clientauth.Options{
-			Client: s.api, Live: &live{s.api, s}, Clock: s.clock, Operator: operator, Assertions: assertions{store},
+			Cache: s.api, Client: s.api, Live: &live{s.api, s}, Clock: s.clock, Operator: operator, Assertions: assertions{store},
 		}),
 	}
 }

@@ -2,6 +2,16 @@ package token
 
 import "encoding/json"
 
+// MostBytes is [MostBytes] of the payload.
+func (r Request) MostBytes() int {
+	const instants, id = 3 * number, 64
+	names := 0
+	for _, name := range append(RegisteredClaims(), "client_id") {
+		names += mostBytes(name) + len(`:,`)
+	}
+	return mostBytes(r.Claims) + mostBytes(r.Issuer) + 2*mostBytes(r.Subject) + mostBytes(r.Audiences) + instants + id + names
+}
+
 // MostBytes is a bound on how long claims are that [Encode] writes, or more than [MaxClaimsBytes] will ever be where there is a value whose
 // length is not known. It costs less than to encode them, so that whoever has a limit encodes only what may be near it.
 func MostBytes(claims map[string]any) int { return mostBytes(claims) }

@@ -3,6 +3,7 @@ package token_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -38,6 +39,13 @@ func TestNoClaimsAreLongerThanTheirBound(t *testing.T) {
 		}
 		if most := token.MostBytes(claims); most < len(encoded) {
 			t.Errorf("%s has %d bytes, the bound is %d", encoded, len(encoded), most)
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		request := drawRequest(t, 24*time.Hour)
+		encoded, err := token.Encode(request.Payload("00000000-0000-4000-8000-000000000000", time.Unix(1_800_000_000, 0)))
+		if most := request.MostBytes(); err != nil || most < len(encoded) {
+			t.Errorf("%s has %d bytes, the bound is %d (%v)", encoded, len(encoded), most, err)
 		}
 	})
 	if most := token.MostBytes(map[string]any{"text": "\x00\u2028\xff", "odd": []byte("x")}); most <= token.MaxClaimsBytes {

@@ -102,10 +102,8 @@ func ReservedClaim(name string) (string, bool) {
 
 // Payload is the claims of a token issued at iat with the given ID (RFC 7519 section 4.1, RFC 9068 section 2.2).
 func (r Request) Payload(id string, iat time.Time) map[string]any {
-	claims := maps.Clone(r.Claims)
-	if claims == nil {
-		claims = map[string]any{}
-	}
+	claims := make(map[string]any, len(r.Claims)+len(RegisteredClaims())+1)
+	maps.Copy(claims, r.Claims)
 	if _, given := claims["client_id"]; r.Type == TypeAccessToken && !given {
 		claims["client_id"] = r.ClientID()
 	}
