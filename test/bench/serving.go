@@ -21,9 +21,11 @@ import (
 
 const (
 	clientName = "cart"
-	policyName = "api"
-	rulesName  = "api-with-rules"
-	audience   = "https://api.example"
+	// computingName is a client whose tokens have a claim by an expression.
+	computingName = "cart-with-claims"
+	policyName    = "api"
+	rulesName     = "api-with-rules"
+	audience      = "https://api.example"
 )
 
 // served is an operator that serves, with a SigningKey, a TokenClient and a TokenPolicy, and what it is compared with.
@@ -34,7 +36,7 @@ type served struct {
 	yardstick *yardstick
 	signer    jose.PrivateKey
 	issuer    string
-	basic     string // the value of the client's Authorization header
+	basic     map[string]string // the Authorization header of each client
 }
 
 // unbounded lets one client ask as often as it can.
@@ -93,9 +95,11 @@ func (s *served) declare(ctx context.Context) error {
 			Authentication: v1alpha1.ClientAuthentication{ClientSecret: &v1alpha1.ClientSecretAuthentication{}},
 			GrantTypes:     []v1alpha1.GrantType{v1alpha1.GrantClientCredentials},
 			Audiences:      []v1alpha1.Audience{audience}, Scopes: []v1alpha1.Scope{"orders:read"},
-			Claims: []v1alpha1.ClaimExpression{{Name: "team", Expression: `client.labels["team"]`}},
 		},
 	}
+	computes := asks.DeepCopy()
+	computes.Name = computingName
+	computes.Spec.Claims = []v1alpha1.ClaimExpression{{Name: "team", Expression: `client.labels["team"]`}}
 	policy := &v1alpha1.TokenPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: policyName},
 		Spec: v1alpha1.TokenPolicySpec{
@@ -110,7 +114,7 @@ func (s *served) declare(ctx context.Context) error {
 	if err := s.Plane.Client.Create(ctx, newNamespace(ours, nil)); err != nil {
 		return fmt.Errorf("create namespace: %w", err)
 	}
-	for _, object := range []client.Object{key, asks, policy, rules} {
+	for _, object := range []client.Object{key, asks, computes, policy, rules} {
 		if err := s.Plane.eventually(ctx, func(ctx context.Context) error {
 			return client.IgnoreAlreadyExists(s.Plane.Client.Create(ctx, object))
 		}); err != nil {
@@ -142,7 +146,7 @@ func (s *served) isReady(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-// readKey reads what the client proves itself with, and the key that signs, with which many tokens are made at once.
+// readKey reads what the clients prove themselves with, and the key that signs, with which many tokens are made at once.
 func (s *served) readKey(ctx context.Context) error {
 	var secret corev1.Secret
 	if err := s.Plane.Client.Get(ctx, client.ObjectKey{Namespace: ours, Name: keyName + "-signing-key"}, &secret); err != nil {
@@ -152,11 +156,14 @@ func (s *served) readKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Plane.Client.Get(ctx, client.ObjectKey{Namespace: ours, Name: clientName + "-client"}, &secret); err != nil {
-		return fmt.Errorf("read client secret: %w", err)
+	s.signer, s.basic = signer, map[string]string{}
+	for _, name := range []string{clientName, computingName} {
+		if err := s.Plane.Client.Get(ctx, client.ObjectKey{Namespace: ours, Name: name + "-client"}, &secret); err != nil {
+			return fmt.Errorf("read client secret: %w", err)
+		}
+		pair := url.QueryEscape(ours+"."+name) + ":" + url.QueryEscape(string(secret.Data[v1alpha1.SecretKeyClientSecret]))
+		s.basic[name] = "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 	}
-	pair := url.QueryEscape(ours+"."+clientName) + ":" + url.QueryEscape(string(secret.Data[v1alpha1.SecretKeyClientSecret]))
-	s.signer, s.basic = signer, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(pair))
 	return nil
 }
 
