@@ -62,18 +62,24 @@ func (s *served) admissionOf(ctx context.Context, what, at string) ([]Row, error
 		return nil, err
 	}
 	rate, cpu := r.rows("admission of a "+what+", the most", "reviews", against)
-	took, err := s.atPace(ctx, webhook)
+	times, err := s.latency(ctx, "admission of a "+what, against, webhook, lets)
+	return append([]Row{rate, cpu}, times...), err
+}
+
+// latency compares how long answers take at a steady pace.
+func (s *served) latency(ctx context.Context, name, against string, one, other *load) ([]Row, error) {
+	took, err := s.atPace(ctx, one)
 	if err != nil {
 		return nil, err
 	}
-	floorTook, err := s.atPace(ctx, lets)
+	otherTook, err := s.atPace(ctx, other)
 	if err != nil {
 		return nil, err
 	}
-	rows := []Row{rate, cpu}
+	var rows []Row
 	for _, percent := range []int{50, 99} {
-		name := fmt.Sprintf("admission of a %s at %d/s, p%d", what, pace, percent)
-		rows = append(rows, figure(name, percentile(took, percent), "ms").against(against, percentile(floorTook, percent)))
+		row := figure(fmt.Sprintf("%s at %d/s, p%d", name, pace, percent), percentile(took, percent), "ms")
+		rows = append(rows, row.against(against, percentile(otherTook, percent)))
 	}
 	return rows, nil
 }

@@ -118,7 +118,13 @@ func (s *served) introspection(ctx context.Context) ([]Row, error) {
 	for _, token := range tokens {
 		requests = append(requests, plainRequest("POST", path("introspect"), "token="+token, formType, s.basic[clientName]))
 	}
-	r, err := s.race(ctx, s.load("introspection", requests...), s.yardstick.load("handler that verifies", gateRequests("/verify", tokens)...))
-	rate, cpu := r.rows("introspection", "answers", "handler that verifies ES256 in plain crypto")
-	return []Row{rate, cpu}, err
+	const what, against = "introspection", "handler that verifies ES256 in plain crypto"
+	asks, verifies := s.load(what, requests...), s.yardstick.load("handler that verifies", gateRequests("/verify", tokens)...)
+	r, err := s.race(ctx, asks, verifies)
+	if err != nil {
+		return nil, err
+	}
+	rate, cpu := r.rows(what, "answers", against)
+	times, err := s.latency(ctx, what, against, asks, verifies)
+	return append([]Row{rate, cpu}, times...), err
 }
