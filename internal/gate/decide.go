@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keyturn/keyturn/internal/expression"
 	"github.com/keyturn/keyturn/internal/requestrules"
@@ -66,11 +68,23 @@ const (
 func (g *Gate) Decide(ctx context.Context, name types.NamespacedName, incoming Incoming) Answer {
 	started := g.clock.Now()
 	policy := g.directory.lookup(name)
-	answer := g.judge(ctx, policy, incoming)
+	answer := g.survive(ctx, policy, incoming)
 	now := g.clock.Now()
 	count(policy, answer, now.Sub(started))
 	record(ctx, policy, incoming, answer, now)
 	return answer
+}
+
+// survive makes an answer of a panic: behind Envoy it would end the program, and with it all that the operator does.
+func (g *Gate) survive(ctx context.Context, policy *policy, incoming Incoming) (answer Answer) {
+	defer func() {
+		if value := recover(); value != nil {
+			err := fmt.Errorf("panic with a %T", value) // What it says may quote the request.
+			log.FromContext(ctx).WithName("gate").Error(err, "cannot decide", "stack", string(debug.Stack()))
+			answer = unavailable(Failed, mendsWithin, "this server has failed", err)
+		}
+	}()
+	return g.judge(ctx, policy, incoming)
 }
 
 func (g *Gate) judge(ctx context.Context, policy *policy, incoming Incoming) Answer {

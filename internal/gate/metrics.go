@@ -78,6 +78,7 @@ const (
 	DenyListUnavailable Reason = "DenyListUnavailable"
 	ViewTooOld          Reason = "ViewTooOld"
 	Starting            Reason = "Starting"
+	Failed              Reason = "Failed"
 )
 
 // reasonOf is the reason of an error of package verify.
