@@ -14,11 +14,19 @@ type fault struct {
 }
 
 // faults are all that there are, in the order in which they are done.
-func faults(bool) []fault {
+func faults() []fault {
 	return []fault{
 		{"SIGKILL after each API request of an issue", killed(issue())},
 		{"SIGKILL after each API request of a rotation", killed(rotation())},
 		{"SIGKILL after each API request of a revocation", killed(revocation())},
+		{"SIGSTOP past the Lease before each API request of an issue", frozen(issue())},
+		{"SIGSTOP past the Lease before each API request of a rotation", frozen(rotation())},
+		{"SIGSTOP past the Lease before each API request of a revocation", frozen(revocation())},
+		{"etcd, the API server, or both killed and started again", serverKilled},
+		{"latency, cut connections, lost requests and lost answers", disturbed},
+		{"etcd restored from an older snapshot, the operator started again", restored(true)},
+		{"etcd restored from an older snapshot under a running operator", restored(false)},
+		{"disk of the token store full", diskFull},
 	}
 }
 

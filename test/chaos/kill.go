@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
-	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/keyturn/keyturn/test/chaos/proxy"
 )
@@ -25,7 +22,7 @@ type operation struct {
 // what was asked, and nobody hears of it. It is over when the operator is done before that request.
 func killed(op operation) func(context.Context, *world) (int, error) {
 	return func(ctx context.Context, w *world) (int, error) {
-		if err := op.prepare(ctx, w); err != nil {
+		if err := errors.Join(w.alone(ctx), op.prepare(ctx, w)); err != nil {
 			return 0, err
 		}
 		for n := 1; ; n++ {
@@ -39,28 +36,21 @@ func killed(op operation) func(context.Context, *world) (int, error) {
 
 func (w *world) killAfter(ctx context.Context, op operation, n int) (hit bool, err error) {
 	r := w.replicas[0]
-	if err := w.rest(ctx); err != nil {
-		return false, err
-	}
-	t := &trigger{world: w, namespace: op.namespace, at: n, pulled: make(chan string), last: w.clock.Now()}
+	t := w.newTrigger(op, n)
 	defer r.proxy.Inject(proxy.Fault{})
-	t.listen(r)
-	if err := w.eventually(ctx, "no request is on its way", t.quiet); err != nil {
-		return false, err
-	}
-	t.arm(r)
-	done, err := op.begin(ctx, w, n)
+	finished, err := w.try(ctx, op, t, r, proxy.Fault{After: func(request *http.Request) bool {
+		if !t.pull(request) {
+			return true
+		}
+		if err := r.signal(syscall.SIGKILL); err != nil {
+			w.judge.Fail("%v", err)
+		}
+		t.pulled <- named(request)
+		return false
+	}})
 	if err != nil {
 		return false, err
 	}
-	finished := make(chan error, 1)
-	go func() {
-		err := w.eventually(ctx, "it is done", done)
-		if err == nil {
-			err = w.eventually(ctx, "nothing more is asked for", t.quiet)
-		}
-		finished <- err
-	}()
 	select {
 	case request := <-t.pulled:
 		w.judge.Say("  %2d: killed after %s", n, request)
@@ -75,61 +65,29 @@ func (w *world) killAfter(ctx context.Context, op operation, n int) (hit bool, e
 	}
 }
 
-// trigger counts the requests that concern a namespace, and kills the operator after one of them.
-type trigger struct {
-	world     *world
-	namespace string
-	at        int
-	pulled    chan string
-
-	mu    sync.Mutex
-	count int
-	last  time.Time
-}
-
-func (t *trigger) counts(request *http.Request) bool {
-	return strings.Contains(request.URL.Path, "/namespaces/"+t.namespace+"/") && request.URL.Query().Get("watch") != "true"
-}
-
-func (t *trigger) arm(r *replica) {
-	r.proxy.Inject(proxy.Fault{After: func(request *http.Request) bool {
-		if !t.counts(request) {
-			return true
-		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.last = t.world.clock.Now()
-		t.count++
-		if t.count != t.at {
-			return t.count < t.at // What comes of a process that is being killed goes nowhere.
-		}
-		if err := r.signal(syscall.SIGKILL); err != nil {
-			t.world.judge.Fail("%v", err)
-		}
-		t.pulled <- request.Method + " " + request.URL.Path
-		return false
-	}})
-}
-
-// listen has requests counted, and nothing happen to them.
-func (t *trigger) listen(r *replica) {
-	r.proxy.Inject(proxy.Fault{After: func(request *http.Request) bool {
-		if t.counts(request) {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.last = t.world.clock.Now()
-		}
-		return true
-	}})
-}
-
-// quiet says that no request that counts was made for a while.
-func (t *trigger) quiet(context.Context) error {
-	const still = 500 * time.Millisecond
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if since := t.world.clock.Since(t.last); since < still {
-		return fmt.Errorf("the last was %s ago", since)
+// try begins an operation while nothing else is asked of the API server in its namespace, and has the requests of a replica meet the
+// fault from then on. It tells when all of the operation is done.
+func (w *world) try(ctx context.Context, op operation, t *trigger, r *replica, f proxy.Fault) (finished <-chan error, err error) {
+	if err := w.rest(ctx); err != nil {
+		return nil, err
 	}
-	return nil
+	t.listen(r)
+	if err := w.eventually(ctx, "no request is on its way", t.quiet); err != nil {
+		return nil, err
+	}
+	r.proxy.Inject(f)
+	w.operations++
+	done, err := op.begin(ctx, w, w.operations)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		err := w.eventually(ctx, "it is done", done)
+		if err == nil {
+			err = w.eventually(ctx, "nothing more is asked for", t.quiet)
+		}
+		ended <- err
+	}()
+	return ended, nil
 }

@@ -34,13 +34,13 @@ var errFailed = errors.New("the promise was not kept: see the lines above that s
 
 func run(ctx context.Context, short bool, only string, out io.Writer) (err error) {
 	log.SetLogger(log.Log.WithSink(nil))
-	w, err := begin(ctx, out)
+	w, err := begin(ctx, short, out)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.end(ctx)) }()
 	report := report{}
-	for _, f := range chosen(faults(short), only) {
+	for _, f := range chosen(faults(), only) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -11,12 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
-	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/keyturn/keyturn/hack/local/certs"
-	"github.com/keyturn/keyturn/hack/local/port"
 	"github.com/keyturn/keyturn/hack/local/process"
 	"github.com/keyturn/keyturn/test/chaos/proxy"
 )
@@ -37,8 +35,11 @@ type replica struct {
 	exited                <-chan struct{}
 }
 
-func (w *world) newReplica(ctx context.Context, name string) (*replica, error) {
-	r := &replica{world: w, name: operator + "-" + name, program: w.local.Programs[operator]}
+func (w *world) newReplica(ctx context.Context, name string, addresses []string) (*replica, error) {
+	r := &replica{
+		world: w, name: operator + "-" + name, program: w.local.Programs[operator],
+		webhook: addresses[0], https: addresses[1], probe: addresses[2],
+	}
 	access, err := clientcmd.BuildConfigFromFlags("", filepath.Join(folder, "operator.kubeconfig"))
 	if err != nil {
 		return nil, fmt.Errorf("read the operator's kubeconfig: %w", err)
@@ -62,14 +63,6 @@ func (w *world) newReplica(ctx context.Context, name string) (*replica, error) {
 	if err := (certs.Kubeconfig{Cluster: "keyturn-chaos", Server: r.proxy.URL(), User: operator}).Write(kubeconfig, authority); err != nil {
 		return nil, err
 	}
-	for _, address := range []*string{&r.webhook, &r.https, &r.probe} {
-		listener, err := port.Listen(ctx)
-		if err != nil {
-			return nil, err
-		}
-		*address = listener.Addr().String()
-		defer func() { _ = listener.Close() }()
-	}
 	r.program.IdentityFile = filepath.Join(folder, "pid", r.name+".json")
 	r.program.Args = slices.Concat(r.program.Args, r.flags(kubeconfig))
 	return r, nil
@@ -84,6 +77,7 @@ func (r *replica) flags(kubeconfig string) []string {
 		"--https-bind-address=" + r.https,
 		"--health-probe-bind-address=" + r.probe,
 		"--metrics-bind-address=0",
+		"--token-store=",
 	}
 }
 
@@ -102,7 +96,12 @@ func (r *replica) start(ctx context.Context, flags ...string) error {
 		return err
 	}
 	r.exited, r.pid = daemon.Exited(), identity.PID
-	return r.world.eventually(ctx, r.name+" is ready", r.ready)
+	return r.world.eventually(ctx, r.name+" is ready", func(ctx context.Context) error {
+		if r.ended() {
+			return fmt.Errorf("%s has ended: %s", r.name, daemon.Status())
+		}
+		return r.ready(ctx)
+	})
 }
 
 // ready asks the replica's own readiness check.
@@ -124,10 +123,8 @@ func (r *replica) ready(ctx context.Context) error {
 
 // signal sends a signal to the process, and does nothing if it has ended.
 func (r *replica) signal(what syscall.Signal) error {
-	select {
-	case <-r.exited:
+	if r.ended() {
 		return nil
-	default:
 	}
 	found, err := os.FindProcess(r.pid)
 	if err != nil {
@@ -139,8 +136,21 @@ func (r *replica) signal(what syscall.Signal) error {
 	return nil
 }
 
-// kill ends the process at once.
+// ended says that the process has.
+func (r *replica) ended() bool {
+	select {
+	case <-r.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends the process at once, if it runs.
 func (r *replica) kill() error {
+	if r.exited == nil {
+		return nil
+	}
 	if err := r.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
@@ -148,40 +158,15 @@ func (r *replica) kill() error {
 	return nil
 }
 
-// lead has both fronts lead to a replica that is ready: to the same as before, as long as it is.
-func (w *world) lead(ctx context.Context) {
-	const every = 100 * time.Millisecond
-	ticker := w.clock.NewTicker(every)
-	defer ticker.Stop()
-	var last *replica
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C():
-		}
-		last = w.choose(ctx, last)
-		if last == nil {
-			w.webhook.Lead("")
-			w.https.Lead("")
-		} else {
-			w.webhook.Lead(last.webhook)
-			w.https.Lead(last.https)
-		}
+// onSmallDisk has a folder of the program be a file system of its own, in memory. It goes when the program ends. Without root the
+// program is root in a user namespace.
+func onSmallDisk(program process.Program, folder string) process.Program {
+	flags := []string{"--mount"}
+	if os.Geteuid() != 0 {
+		flags = append(flags, "--user", "--map-root-user")
 	}
-}
-
-func (w *world) choose(ctx context.Context, last *replica) *replica {
-	const prompt = 500 * time.Millisecond
-	ctx, cancel := context.WithTimeout(ctx, prompt)
-	defer cancel()
-	if last != nil && last.ready(ctx) == nil {
-		return last
-	}
-	for _, r := range w.replicas {
-		if r != last && r.ready(ctx) == nil {
-			return r
-		}
-	}
-	return nil
+	const mount = `mount -t tmpfs -o size=` + diskSize + `,mode=0700 tmpfs "$1" && shift && exec "$@"`
+	program.Args = slices.Concat(flags, []string{"--", "/bin/sh", "-c", mount, "disk", folder, program.Path}, program.Args)
+	program.Path = "unshare"
+	return program
 }

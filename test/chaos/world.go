@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyturn/keyturn/hack/local/cluster"
 	"github.com/keyturn/keyturn/hack/local/gobuild"
+	"github.com/keyturn/keyturn/hack/local/port"
 	"github.com/keyturn/keyturn/hack/local/process"
 	"github.com/keyturn/keyturn/test/chaos/front"
 	"github.com/keyturn/keyturn/test/chaos/judge"
@@ -32,18 +33,21 @@ type world struct {
 	api      client.Client
 	clock    clock.WithTicker
 	judge    *judge.Judge
+	short    bool
 	replicas []*replica
 	// webhook and https lead to a replica that is ready.
 	webhook, https *front.Front
+	// operations is how many were begun, and starts how often a program of the control plane was.
+	operations, starts int
 	// finish ends what runs beside the faults, and returns when it has ended.
 	finish func()
 }
 
 // begin brings a control plane and a replica up, declares keys and tokens, and has them judged from then on.
-func begin(ctx context.Context, out io.Writer) (w *world, err error) {
+func begin(ctx context.Context, short bool, out io.Writer) (w *world, err error) {
 	w = &world{
 		options: cluster.Options{Root: ".", Folder: folder, Assets: os.Getenv("KUBEBUILDER_ASSETS"), WithoutOperator: true},
-		clock:   clock.RealClock{}, finish: func() {},
+		clock:   clock.RealClock{}, short: short, finish: func() {},
 	}
 	if err := stopReplicas(ctx); err != nil {
 		return nil, err
@@ -87,8 +91,13 @@ func (w *world) open(ctx context.Context) error {
 	if w.https, err = front.Listen(ctx, w.local.HTTPS); err != nil {
 		return err
 	}
-	for _, name := range []string{"a", "b"} {
-		r, err := w.newReplica(ctx, name)
+	const each = 3
+	addresses, err := freeAddresses(ctx, each+each)
+	if err != nil {
+		return err
+	}
+	for i, name := range []string{"a", "b"} {
+		r, err := w.newReplica(ctx, name, addresses[i*each:])
 		if err != nil {
 			return err
 		}
@@ -96,13 +105,27 @@ func (w *world) open(ctx context.Context) error {
 	}
 	beside, stop := context.WithCancel(ctx)
 	w.finish = w.runBeside(beside, stop)
-	if err := w.replicas[0].start(ctx); err != nil {
+	if err := w.alone(ctx); err != nil {
 		return err
 	}
 	if err := w.declare(ctx); err != nil {
 		return err
 	}
 	return w.rest(ctx)
+}
+
+// freeAddresses are all different.
+func freeAddresses(ctx context.Context, count int) ([]string, error) {
+	var addresses []string
+	for range count {
+		listener, err := port.Listen(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = listener.Close() }()
+		addresses = append(addresses, listener.Addr().String())
+	}
+	return addresses, nil
 }
 
 func (w *world) runBeside(ctx context.Context, stop func()) (finish func()) {

@@ -92,6 +92,9 @@ func (i *issuer) key(id string) *key {
 	return i.keys[id]
 }
 
+// Take has a token judged from now on.
+func (j *Judge) Take(of, compact string) { j.seeToken(of, compact) }
+
 func (j *Judge) seeToken(of, compact string) {
 	keyID, claims, err := verifier.Read(compact)
 	j.mu.Lock()

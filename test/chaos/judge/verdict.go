@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -11,6 +12,26 @@ func (j *Judge) Revoke(issuer, keyID string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.issuer(issuer).key(keyID).revoked = j.clock.Now()
+}
+
+// Restored says that etcd is about to be as it was at an earlier instant. A key that came since is nowhere any more, and a revocation
+// since then is forgotten until somebody revokes again; one from before is not. A key that had left may not be known everywhere at once.
+func (j *Judge) Restored(from time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.clock.Now()
+	for _, of := range j.issuers {
+		for id, k := range of.keys {
+			switch {
+			case k.published.After(from):
+				k.lost = true
+			case k.gone.After(from):
+				k.gone = time.Time{}
+			case !strings.Contains(of.latest, id):
+				k.restored = now
+			}
+		}
+	}
 }
 
 // judge has every verifier judge every live token.
@@ -29,6 +50,9 @@ func (j *Judge) judge(ctx context.Context) {
 
 func (j *Judge) judgeToken(ctx context.Context, now time.Time, t token) {
 	of := j.issuers[t.issuer]
+	if of.latest == "" {
+		return // Whoever reads a copy has to wait for the first.
+	}
 	must, mustNot := j.owed(of, of.key(t.keyID), now)
 	for _, v := range of.verifiers {
 		err := v.Verify(ctx, now, t.compact)
@@ -48,6 +72,9 @@ func (j *Judge) judgeToken(ctx context.Context, now time.Time, t token) {
 // owed says whether a live token of that key must verify by now, or must not any more.
 func (j *Judge) owed(of *issuer, k *key, now time.Time) (must, mustNot bool) {
 	everywhere := j.declared.Propagation + j.declared.Cache
+	if k.lost || now.Before(k.restored.Add(everywhere)) {
+		return false, false
+	}
 	if !k.revoked.IsZero() {
 		return false, !k.gone.IsZero() && now.After(k.gone.Add(everywhere))
 	}
