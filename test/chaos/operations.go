@@ -129,8 +129,8 @@ func (w *world) change(ctx context.Context, name client.ObjectKey, edit func(*v1
 func (w *world) revokeActive(key *v1alpha1.SigningKey) {
 	const most = 64
 	w.judge.Revoke(key.Spec.Issuer, key.Status.ActiveKeyID)
-	revoked := append(key.Spec.RevokedKeyIDs, v1alpha1.KeyID(key.Status.ActiveKeyID))
-	key.Spec.RevokedKeyIDs = revoked[max(0, len(revoked)-most):]
+	key.Spec.RevokedKeyIDs = append(key.Spec.RevokedKeyIDs, v1alpha1.KeyID(key.Status.ActiveKeyID))
+	key.Spec.RevokedKeyIDs = key.Spec.RevokedKeyIDs[max(0, len(key.Spec.RevokedKeyIDs)-most):]
 }
 
 // reissued says that a token is there which another key has signed.

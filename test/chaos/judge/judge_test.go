@@ -122,6 +122,19 @@ func TestJudge(t *testing.T) {
 			s.sign("b")
 			s.pass(everywhere)
 		}},
+		"the key that replaces a revoked one signs before the set is published": {judged: true, tell: func(s *story) {
+			s.publish("a")
+			s.Revoke(issuerName, "a")
+			s.sign("b")
+			s.pass(1)
+			s.publish("b")
+			s.pass(everywhere)
+		}},
+		"a key signs that is not published": {fails: true, judged: true, tell: func(s *story) {
+			s.publish("a")
+			s.sign("b")
+			s.pass(1)
+		}},
 		"a revoked key is published again": {fails: true, tell: func(s *story) {
 			s.publish("a", "b")
 			s.Revoke(issuerName, "a")

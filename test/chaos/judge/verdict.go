@@ -78,14 +78,16 @@ func (j *Judge) owed(of *issuer, k *key, now time.Time) (must, mustNot bool) {
 	if !k.revoked.IsZero() {
 		return false, !k.gone.IsZero() && now.After(k.gone.Add(everywhere))
 	}
-	return now.After(k.published.Add(everywhere)) || !of.replaces(k, everywhere+j.declared.Skew), false
+	known := !k.published.IsZero() && now.After(k.published.Add(everywhere))
+	return known || !of.replaces(k, everywhere+j.declared.Skew), false
 }
 
-// replaces says whether a key may sign at once, in the place of one that was revoked: it was pending then, or came when that one went.
+// replaces says whether a key may sign at once, in the place of one that was revoked: it was pending then, or came when that one went,
+// or is yet to come with the set that the other leaves by.
 func (i *issuer) replaces(k *key, lead time.Duration) bool {
 	for _, other := range i.keys {
-		waited := !k.published.After(other.revoked.Add(-lead))
-		if !other.revoked.IsZero() && !waited && (other.gone.IsZero() || !k.published.After(other.gone)) {
+		waited := !k.published.IsZero() && !k.published.After(other.revoked.Add(-lead))
+		if !other.revoked.IsZero() && !waited && (other.gone.IsZero() || !k.published.IsZero() && !k.published.After(other.gone)) {
 			return true
 		}
 	}

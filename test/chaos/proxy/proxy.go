@@ -129,5 +129,6 @@ func (p *Proxy) follow(connection net.Conn, state http.ConnState) {
 		}
 	case http.StateClosed, http.StateHijacked:
 		delete(p.connections, connection)
+	default: // It is open.
 	}
 }
