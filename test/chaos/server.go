@@ -160,8 +160,10 @@ func (w *world) restore(ctx context.Context, startAgain bool) error {
 			return err
 		}
 	}
+	back := w.clock.Now()
 	if err := w.again(ctx, op); err != nil {
 		return err
 	}
+	w.judge.Say("  the key is revoked again, %s later", w.clock.Since(back).Round(time.Second))
 	return errors.Join(w.rest(ctx), w.pause(ctx, period), w.rest(ctx))
 }
