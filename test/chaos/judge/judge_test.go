@@ -135,6 +135,15 @@ func TestJudge(t *testing.T) {
 			s.sign("b")
 			s.pass(1)
 		}},
+		"a revoked key still verifies somewhere": {fails: true, judged: true, tell: func(s *story) {
+			s.publish("a", "b")
+			s.sign("a")
+			s.Revoke(issuerName, "a")
+			s.publish("b")
+			late := s.issuers[issuerName].published.Late(time.Hour, time.Second)
+			s.issuers[issuerName].verifiers[0].Source = late
+			s.pass(everywhere)
+		}},
 		"a revoked key is published again": {fails: true, tell: func(s *story) {
 			s.publish("a", "b")
 			s.Revoke(issuerName, "a")
