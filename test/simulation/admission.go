@@ -1,10 +1,13 @@
 package simulation
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -14,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 	"github.com/keyturn/keyturn/test/simulation/apiserver"
@@ -79,14 +81,10 @@ func bringsToken(before client.Object, secret *corev1.Secret) bool {
 }
 
 func (w *world) ask(p *process, path string, r apiserver.Review) error {
-	hook, ok := p.hooks[path].(*admission.Webhook)
-	if !ok {
-		return fmt.Errorf("no webhook at %s", path)
-	}
-	request := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+	request := admissionv1.AdmissionRequest{
 		UID: "review", UserInfo: authenticationv1.UserInfo{Username: r.User}, Operation: admissionv1.Create,
 		Object: raw(r.New), OldObject: raw(r.Old),
-	}}
+	}
 	named := r.New
 	switch {
 	case r.New == nil:
@@ -98,9 +96,9 @@ func (w *world) ask(p *process, path string, r apiserver.Review) error {
 	name := apiserver.NameOf(named)
 	request.Kind = metav1.GroupVersionKind{Kind: string(name.Kind)}
 	w.count.Reviews++
-	answer := hook.Handle(w.ctx, request)
-	if answer.Allowed {
-		return nil
+	answer, err := post(w.ctx, p.hooks[path], &request)
+	if err != nil || answer.Allowed {
+		return err
 	}
 	w.count.Refused++
 	status := *answer.Result
@@ -108,6 +106,28 @@ func (w *world) ask(p *process, path string, r apiserver.Review) error {
 		status.Code = http.StatusForbidden
 	}
 	return &apierrors.StatusError{ErrStatus: status}
+}
+
+// post asks a webhook as an API server does.
+func post(ctx context.Context, hook http.Handler, asked *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, error) {
+	review := admissionv1.AdmissionReview{Request: asked}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	body, err := json.Marshal(review)
+	if err != nil {
+		return nil, fmt.Errorf("encode review: %w", err)
+	}
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	response := httptest.NewRecorder()
+	hook.ServeHTTP(response, request)
+	var answer admissionv1.AdmissionReview
+	if err := json.Unmarshal(response.Body.Bytes(), &answer); err != nil {
+		return nil, fmt.Errorf("read answer of the webhook: %w", err)
+	}
+	if answer.Response == nil {
+		return nil, errors.New("the webhook has not answered")
+	}
+	return answer.Response, nil
 }
 
 func raw(object client.Object) runtime.RawExtension {

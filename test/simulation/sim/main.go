@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -150,10 +151,14 @@ func playSeeds(ctx context.Context, o options) error {
 	summarize(total)
 	took := time.Since(started)
 	fmt.Printf("%s of real time, %.1f simulated years a minute, %d violations\n", took.Round(time.Second), total.Time.Hours()/24/365/took.Minutes(), broken)
-	if broken > 0 {
+	switch {
+	case broken > 0:
 		return fmt.Errorf("%d worlds are broken", broken)
+	case total.Reviews == total.Refused || total.Tokens == 0 || total.Verifications == 0:
+		return errors.New("nothing was proved: no object was admitted, or no token issued and verified")
+	default:
+		return nil
 	}
-	return nil
 }
 
 // findFirst tells which invariant is broken first.
