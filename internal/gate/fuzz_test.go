@@ -9,7 +9,9 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
 
 	"github.com/keyturn/keyturn/api/v1alpha1"
 )
@@ -107,6 +109,7 @@ func statusOf(response *authv3.CheckResponse) int {
 // in what it gets none for.
 func FuzzChecks(f *testing.F) {
 	r, s := guarded(f)
+	codec := encoding.GetCodecV2(proto.Name)
 	r.write(&v1alpha1.TokenPolicy{ObjectMeta: named("broken"), Spec: v1alpha1.TokenPolicySpec{Rules: []v1alpha1.RequestRule{{Expression: "1"}}}})
 	good := from("GET", "orders.example.com", "/orders/7")
 	good.Authorization = bearer(s.sign(nil))
@@ -117,16 +120,16 @@ func FuzzChecks(f *testing.F) {
 	for _, request := range []*authv3.CheckRequest{
 		check("shop/api", good, nil), check("shop/broken", good, nil), check("shop/x", good, nil), check("/", good, nil), raw, {},
 	} {
-		encoded, err := proto.Marshal(request)
+		encoded, err := codec.Marshal(request)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(encoded)
+		f.Add(encoded.Materialize())
 	}
 	known := []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		request := &authv3.CheckRequest{}
-		if err := proto.Unmarshal(message, request); err != nil {
+		if err := codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(message)}, request); err != nil {
 			t.Skip("gRPC refuses this")
 		}
 		r.t, r.lines = t, nil
@@ -134,7 +137,7 @@ func FuzzChecks(f *testing.F) {
 		if err != nil || !slices.Contains(known, statusOf(response)) {
 			t.Fatalf("got %v, %v", response, err)
 		}
-		if _, err := proto.Marshal(response); err != nil {
+		if _, err := codec.Marshal(response); err != nil {
 			t.Errorf("the answer cannot be sent: %v", err)
 		}
 	})
