@@ -47,10 +47,12 @@ func (m *memory) forget(digest [sha256.Size]byte) {
 	delete(m.tokens, digest)
 }
 
-func (m *memory) remember(digest [sha256.Size]byte, accepted memorized) {
+// remember keeps a copy: whoever has asked for the token may change theirs.
+func (m *memory) remember(digest [sha256.Size]byte, accepted *compact, of *issuer, by version) {
 	if m.size == 0 {
 		return
 	}
+	kept := memorized{token: accepted.token.clone(), issuer: of, version: by}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for other := range m.tokens {
@@ -59,5 +61,5 @@ func (m *memory) remember(digest [sha256.Size]byte, accepted memorized) {
 		}
 		delete(m.tokens, other)
 	}
-	m.tokens[digest] = accepted
+	m.tokens[digest] = kept
 }

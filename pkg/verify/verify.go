@@ -145,9 +145,10 @@ func (v *Verifier) verify(ctx context.Context, given string) (*Token, error) {
 	if v.prepare != nil {
 		read.token.Prepared = v.prepare(&read.token)
 	}
-	// What is kept is a copy, or the compact token would stay in memory with it.
-	v.remembers.remember(digest, memorized{token: read.token.clone(), issuer: issuer, version: version})
-	return read.token.clone(), nil
+	v.remembers.remember(digest, read, issuer, version)
+	token = new(Token) // Of its own, or the compact token would stay in memory with it.
+	*token = read.token
+	return token, nil
 }
 
 // recall returns a token that was verified before if what it was verified with is still so, and nothing otherwise.
