@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -75,13 +74,4 @@ func (y *yardstick) stop(ctx context.Context) error {
 // load is a load for it.
 func (y *yardstick) load(name string, requests ...[]byte) *load {
 	return &load{name: name, address: y.address, requests: requests, pid: y.identity.PID}
-}
-
-// freeAddress is one at which nobody listens, until somebody else takes it.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find address: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
