@@ -61,6 +61,6 @@ func workRows(of string, work, bare []measured) []Row {
 			against("bare client", perThousand(floors.spent.All, floors.n)).ratioAtMost(1.25),
 		figure(of+"operator CPU", perThousand(done.spent.Operator, done.n), "s/1000"),
 		figure(of+"API server CPU", perThousand(done.spent.Server, done.n), "s/1000").
-			against("bare client", perThousand(floors.spent.Server, floors.n)),
+			against("bare client", perThousand(floors.spent.Server, floors.n)).ratioAtMost(1.25),
 	}
 }
