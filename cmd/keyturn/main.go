@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	_ "golang.org/x/crypto/x509roots/fallback" // The image has no certificates of public CAs.
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,7 +26,17 @@ func main() {
 	}
 }
 
+// collectSooner lets the heap grow by half between two collections of garbage and not to twice its size, unless somebody decides
+// otherwise: most of it are caches, which grow with the number of tokens, and the operator has CPU time to spare.
+func collectSooner() {
+	const percent = 50
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
 func run() error {
+	collectSooner()
 	flags := flag.NewFlagSet("keyturn", flag.ExitOnError)
 	config.RegisterFlags(flags)
 	logging := zap.Options{}

@@ -56,7 +56,8 @@ type affected struct {
 	urgent bool
 }
 
-// urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else.
+// urgentFirst enqueues what a change concerns, tokens of revoked keys ahead of everything else, and then those that are due, each in
+// the order in which they expire.
 func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affected) handler.EventHandler {
 	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 		found := find(ctx, object)
@@ -70,8 +71,11 @@ func (r *Reconciler) urgentFirst(find func(context.Context, client.Object) affec
 				continue
 			}
 			priority := routine
-			if found.urgent || slices.Contains(found.revoked, t.Status.KeyID) || t.Status.KeyID == "" {
+			switch {
+			case found.urgent || slices.Contains(found.revoked, t.Status.KeyID) || t.Status.KeyID == "":
 				priority = urgent
+			case t.Status.NextRenewalTime != nil && !r.Clock.Now().Before(t.Status.NextRenewalTime.Time):
+				priority = due // At its start an operator can find thousands.
 			}
 			queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
 		}
@@ -101,14 +105,22 @@ func expiry(t v1alpha1.ServiceToken) time.Time {
 	return t.Status.ExpiresAt.Time
 }
 
-// tokensOfKey are the tokens of a SigningKey whose spec changed. Those of a key that it revokes are urgent once the ring has followed:
-// before that none can be issued, and what was tried in vain would lose its place.
+// tokensOfKey are the tokens of a SigningKey whose spec changed, but for those of a key that it revokes and that the ring has not
+// given up yet: before that none can be issued anew, and the ring's Secret tells when.
 func (r *Reconciler) tokensOfKey(ctx context.Context, object client.Object) affected {
 	key, ok := object.(*v1alpha1.SigningKey)
 	if !ok {
 		return affected{}
 	}
-	return affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key))}
+	found := affected{tokens: r.tokensSignedBy(ctx, client.ObjectKeyFromObject(key)), revoked: spec.RevokedKeyIDs(key)}
+	ring, err := r.Rings.Ring(ctx, key)
+	if err != nil || len(found.revoked) == 0 {
+		return found
+	}
+	found.tokens = slices.DeleteFunc(found.tokens, func(t v1alpha1.ServiceToken) bool {
+		return slices.Contains(found.revoked, t.Status.KeyID) && !ring.Ring().IsDenied(t.Status.KeyID)
+	})
+	return found
 }
 
 // tokensOfRing are the tokens of the SigningKey whose ring Secret changed. Other Secrets concern nobody else: marks alone, which
