@@ -39,9 +39,18 @@ func (w *World) follow(ctx context.Context, namespace string, n int, is func(*v1
 	if err != nil {
 		return nil, fmt.Errorf("watch ServiceTokens: %w", err)
 	}
-	return func() (done, error) {
+	var seen done
+	finished := make(chan error, 1)
+	// It reads from now on: an API server ends a watch that nobody reads.
+	go func() {
 		defer stream.Stop()
-		return w.collect(ctx, stream, n, is)
+		var err error
+		seen, err = w.collect(ctx, stream, n, is)
+		finished <- err
+	}()
+	return func() (done, error) {
+		err := <-finished
+		return seen, err
 	}, nil
 }
 
