@@ -17,12 +17,8 @@ func frozen(op operation) func(context.Context, *world) (int, error) {
 			return 0, err
 		}
 		leader, other := w.replicas[0], w.replicas[1]
-		step := 1
-		if w.short {
-			step = 4
-		}
 		for times := 0; ; times++ {
-			hit, err := w.freezeBefore(ctx, op, 1+times*step, leader)
+			hit, err := w.freezeBefore(ctx, op, 1+times*w.step(freezeStep), leader)
 			if err != nil || !hit {
 				return times, err
 			}

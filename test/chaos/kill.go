@@ -18,6 +18,20 @@ type operation struct {
 	begin func(ctx context.Context, w *world, n int) (done func(context.Context) error, err error)
 }
 
+// killStep and freezeStep are which requests a short run chooses.
+const (
+	killStep   = 2
+	freezeStep = 4
+)
+
+// step is from one request to the next at which a fault is done: all of them, unless the run is short.
+func (w *world) step(short int) int {
+	if w.short {
+		return short
+	}
+	return 1
+}
+
 // killed does an operation again and again. Each time the operator is killed after one API request more: the API server has done
 // what was asked, and nobody hears of it. It is over when the operator is done before that request.
 func killed(op operation) func(context.Context, *world) (int, error) {
@@ -25,10 +39,10 @@ func killed(op operation) func(context.Context, *world) (int, error) {
 		if err := errors.Join(w.alone(ctx), op.prepare(ctx, w)); err != nil {
 			return 0, err
 		}
-		for n := 1; ; n++ {
-			hit, err := w.killAfter(ctx, op, n)
+		for times := 0; ; times++ {
+			hit, err := w.killAfter(ctx, op, 1+times*w.step(killStep))
 			if err != nil || !hit {
-				return n - 1, err
+				return times, err
 			}
 		}
 	}
