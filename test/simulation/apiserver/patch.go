@@ -89,7 +89,7 @@ func (s *Server) Managers(name Name) []metav1.ManagedFieldsEntry {
 	var entries []metav1.ManagedFieldsEntry
 	for _, owner := range slices.Sorted(maps.Keys(s.objects[name].owners)) {
 		entry := metav1.ManagedFieldsEntry{
-			Manager: owner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")},
+			Manager: owner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1("{}"),
 		}
 		if manager, otherwise := cutUpdater(owner); otherwise {
 			entry.Manager, entry.Operation = manager, metav1.ManagedFieldsOperationUpdate
