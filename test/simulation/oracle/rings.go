@@ -43,6 +43,10 @@ func (o *Oracle) sawRing(i *issuer, secret *corev1.Secret, foreign bool) {
 	if foreign {
 		i.disturbed = true
 	}
+	if secret == nil {
+		i.ring = nil
+		return // Who has mounted its key goes on with that, until there is another ring.
+	}
 	was := i.active
 	if k := i.keys[was]; was != active && k != nil {
 		k.ended, k.longest, k.undone = o.now, i.shortestLife(), false
