@@ -70,12 +70,12 @@ func (w *world) killServer(ctx context.Context, names ...string) error {
 		if err := syscall.Kill(identity.PID, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("kill %s: %w", name, err)
 		}
-		err = w.eventually(ctx, name+" ends", func(ctx context.Context) error {
-			alive, err := identity.Alive(ctx)
-			if alive {
-				err = errors.New("it still runs")
+		// The kernel knows it until it is reaped, and its ports are free only then: the first of its threads can be gone before.
+		err = w.eventually(ctx, name+" ends", func(context.Context) error {
+			if err := syscall.Kill(identity.PID, 0); !errors.Is(err, syscall.ESRCH) {
+				return errors.New("it is still there")
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return err
