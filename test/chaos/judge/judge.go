@@ -59,7 +59,8 @@ type issuer struct {
 type key struct {
 	// published is when it was first seen in the JWKS, revoked when somebody revoked it, and gone when it was not there after that.
 	published, revoked, gone time.Time
-	// restored is when a restore of etcd brought it back into the JWKS. lost says that one took it away.
+	// restored is when a restore of etcd brought it back into the JWKS. lost says that one took
+	// it away, or its revocation.
 	restored time.Time
 	lost     bool
 }

@@ -167,6 +167,31 @@ func TestJudge(t *testing.T) {
 			s.publish("a")
 			s.pass(everywhere)
 		}},
+		"a revocation that is younger than the snapshot is forgotten, by some later than by others": {tell: func(s *story) {
+			s.publish("a", "b")
+			taken := s.clock.Now()
+			s.clock.Step(time.Second)
+			s.Revoke(issuerName, "a")
+			s.publish("b")
+			s.Restored(taken)
+			s.publish("a", "b")
+			s.publish("b", "c")
+			s.publish("a", "b")
+			s.Revoke(issuerName, "a")
+			s.publish("b")
+		}},
+		"a key that is revoked again after a restore comes back": {fails: true, tell: func(s *story) {
+			s.publish("a", "b")
+			taken := s.clock.Now()
+			s.clock.Step(time.Second)
+			s.Revoke(issuerName, "a")
+			s.publish("b")
+			s.Restored(taken)
+			s.publish("a", "b")
+			s.Revoke(issuerName, "a")
+			s.publish("b")
+			s.publish("a", "b")
+		}},
 		"a key that was revoked before the snapshot comes back": {fails: true, tell: func(s *story) {
 			s.publish("a", "b")
 			s.Revoke(issuerName, "a")

@@ -11,11 +11,13 @@ import (
 func (j *Judge) Revoke(issuer, keyID string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.issuer(issuer).key(keyID).revoked = j.clock.Now()
+	k := j.issuer(issuer).key(keyID)
+	k.revoked, k.lost = j.clock.Now(), false
 }
 
 // Restored says that etcd is about to be as it was at an earlier instant. A key that came since is nowhere any more, and a revocation
-// since then is forgotten until somebody revokes again; one from before is not. A key that had left may not be known everywhere at once.
+// since then is forgotten until somebody revokes again, and nothing is owed of its key so long; one from before is not. A key that had left
+// may not be known everywhere at once.
 func (j *Judge) Restored(from time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -25,8 +27,8 @@ func (j *Judge) Restored(from time.Time) {
 			switch {
 			case k.published.After(from):
 				k.lost = true
-			case k.gone.After(from):
-				k.gone = time.Time{}
+			case k.revoked.After(from):
+				k.revoked, k.gone, k.lost = time.Time{}, time.Time{}, true
 			case !strings.Contains(of.latest, id):
 				k.restored = now
 			}
