@@ -26,6 +26,8 @@ type Watcher struct {
 	secrets map[string]string
 	// needles are the forms that each can have in a text, by how the form begins.
 	needles map[uint64][]needle
+	// maybe says by a hash of how a form begins whether there is one: most of a text begins none, and millions of bytes are looked at.
+	maybe [1 << 16]uint64
 }
 
 // needle is one form of a secret.
@@ -154,6 +156,8 @@ func (w *Watcher) add(secret, what string, found ...string) {
 	for _, form := range append(found, secret) {
 		if len(form) >= beginning {
 			at := begins(form)
+			word, bit := place(at)
+			w.maybe[word] |= bit
 			w.needles[at] = append(w.needles[at], needle{form, what})
 		}
 	}
@@ -171,13 +175,38 @@ const beginning = 8
 
 func begins(text string) uint64 { return binary.LittleEndian.Uint64([]byte(text[:beginning])) }
 
-// looks are how secrets look that are not known one by one.
-func looks() map[string]*regexp.Regexp {
-	return map[string]*regexp.Regexp{
-		"what looks like a token":              regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+`),
-		"what looks like a private JWK":        regexp.MustCompile(`\\?"d\\?":\s*\\?"[\w-]{20}`),
-		"what looks like a private key in PEM": regexp.MustCompile(`PRIVATE KEY-----`),
+// place is where maybe has what is known of a beginning.
+func place(beginning uint64) (word int, bit uint64) {
+	const spread = 0x9e3779b97f4a7c15 // The golden ratio, which leaves no pattern of texts.
+	hash := beginning * spread >> 42
+	return int(hash >> 6), 1 << (hash & 63)
+}
+
+// look is how a secret looks that is not known: what it begins with, and what all of it is like.
+type look struct {
+	what, start string
+	whole       *regexp.Regexp
+}
+
+func looks() []look {
+	return []look{
+		{"what looks like a token", "eyJ", regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+`)},
+		{"what looks like a private JWK", `"d`, regexp.MustCompile(`^"d\\?":\s*\\?"[\w-]{20}`)},
+		{"what looks like a private key in PEM", "PRIVATE KEY-----", regexp.MustCompile(`^`)},
 	}
+}
+
+// isIn says whether something in a text looks like that. A regular expression is slow, so it is asked only where one can begin.
+func (l look) isIn(text string) bool {
+	for at := strings.Index(text, l.start); at >= 0; {
+		text = text[at:]
+		if l.whole.MatchString(text) {
+			return true
+		}
+		text = text[1:]
+		at = strings.Index(text, l.start)
+	}
+	return false
 }
 
 // Find says what of it stands in a text, in whatever form, without repeating it.
@@ -185,16 +214,25 @@ func (w *Watcher) Find(text string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	found := map[string]bool{}
-	for i := 0; i+beginning <= len(text); i++ {
-		for _, sought := range w.needles[begins(text[i:])] {
+	at := uint64(0) // Of the bytes up to and with this one.
+	for end := range len(text) {
+		at = at>>8 | uint64(text[end])<<56
+		i := end + 1 - beginning
+		if i < 0 {
+			continue
+		}
+		if word, bit := place(at); w.maybe[word]&bit == 0 {
+			continue
+		}
+		for _, sought := range w.needles[at] {
 			if strings.HasPrefix(text[i:], sought.text) {
 				found[sought.what] = true
 			}
 		}
 	}
-	for what, look := range looks() {
-		if look.MatchString(text) {
-			found[what] = true
+	for _, look := range looks() {
+		if look.isIn(text) {
+			found[look.what] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
