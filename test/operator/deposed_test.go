@@ -85,24 +85,26 @@ func TestADeposedLeaderNeverBringsAnOldTokenBack(t *testing.T) {
 	for what, first := range map[string]string{
 		"while it writes the Secret": "POST secrets", "while it reports": "PATCH servicetokens/cart/status",
 	} {
-		for when, step := range map[string]func(w *world, ns string, g *gate){
-			"the first token": func(w *world, ns string, g *gate) {
-				g.holds = in(ns, first)
+		for when, c := range map[string]struct {
+			holds string
+			step  func(w *world, ns string, g *gate)
+		}{
+			"the first token": {first, func(w *world, ns string, g *gate) {
 				g.arm()
 				w.create(newToken(ns, "cart", "shop"))
-			},
-			"a renewal": func(w *world, ns string, g *gate) {
+			}},
+			"a renewal": {strings.Replace(first, "POST secrets", "PATCH secrets/cart", 1), func(w *world, ns string, g *gate) {
 				w.ready(ns, nil, []*v1alpha1.ServiceToken{newToken(ns, "cart", "shop")})
 				g.arm()
 				w.step(life)
-			},
+			}},
 		} {
 			t.Run(what+", "+when, func(t *testing.T) {
 				ns := suite.Namespace(t, nil)
-				g := newGate(in(ns, strings.Replace(first, "POST secrets", "PATCH secrets/cart", 1)))
+				g := newGate(in(ns, c.holds))
 				w := begin(t, g.between)
 				w.ready(ns, []*v1alpha1.SigningKey{newKey(ns, "shop")}, nil)
-				step(w, ns, g)
+				c.step(w, ns, g)
 				w.eventually("the leader is frozen", g.isHeld)
 				w.takeOver(1)
 				w.tokenIs(ns, "cart", metav1.ConditionTrue, v1alpha1.ReasonIssued)
