@@ -14,8 +14,8 @@ type fault struct {
 }
 
 // faults are all that there are, in the order in which they are done.
-func faults(short bool) []fault {
-	all := []fault{
+func faults() []fault {
+	return []fault{
 		{"SIGKILL after each API request of an issue", killed(issue())},
 		{"SIGKILL after each API request of a rotation", killed(rotation())},
 		{"SIGKILL after each API request of a revocation", killed(revocation())},
@@ -24,13 +24,9 @@ func faults(short bool) []fault {
 		{"SIGSTOP past the Lease before each API request of a revocation", frozen(revocation())},
 		{"etcd, the API server, or both killed and started again", serverKilled},
 		{"latency, cut connections, lost requests and lost answers", disturbed},
-		{"etcd restored from an older snapshot under a running operator", restored(false)},
+		{"etcd restored from an older snapshot", restored},
 		{"disk of the token store full", diskFull},
 	}
-	if !short { // It takes a minute, and asks for less than under a running operator.
-		all = append(all, fault{"etcd restored from an older snapshot, the operator started again", restored(true)})
-	}
-	return all
 }
 
 func chosen(from []fault, text string) []fault {

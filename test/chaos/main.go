@@ -40,7 +40,7 @@ func run(ctx context.Context, short bool, only string, out io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, w.end(ctx)) }()
 	report := report{}
-	for _, f := range chosen(faults(short), only) {
+	for _, f := range chosen(faults(), only) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -111,25 +111,23 @@ func (w *world) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// restored puts etcd back to what it was before keys rotated and one was revoked. Somebody revokes that one again, as after every
-// restore; one that was revoked before the snapshot must not come back.
-func restored(startAgain bool) func(context.Context, *world) (int, error) {
-	return func(ctx context.Context, w *world) (times int, err error) {
-		rounds := 1
-		if !w.short {
-			rounds = 4
-		}
-		for times < rounds {
-			if err := w.restore(ctx, startAgain); err != nil {
-				return times, err
-			}
-			times++
-		}
-		return times, nil
+// restored puts etcd back to what it was before keys rotated and one was revoked, and starts the operator again. Somebody revokes that
+// key again, as after every restore; one that was revoked before the snapshot must not come back.
+func restored(ctx context.Context, w *world) (times int, err error) {
+	rounds := 1
+	if !w.short {
+		rounds = 4
 	}
+	for times < rounds {
+		if err := w.restore(ctx); err != nil {
+			return times, err
+		}
+		times++
+	}
+	return times, nil
 }
 
-func (w *world) restore(ctx context.Context, startAgain bool) error {
+func (w *world) restore(ctx context.Context) error {
 	both := []string{binaries.Etcd, binaries.APIServer}
 	data, snapshot := filepath.Join(folder, "etcd"), filepath.Join(folder, "etcd-snapshot")
 	op := revocation()
@@ -142,23 +140,13 @@ func (w *world) restore(ctx context.Context, startAgain bool) error {
 	}
 	taken := w.clock.Now()
 	w.judge.Say("  a snapshot is taken")
-	if err := errors.Join(w.again(ctx, op), w.pause(ctx, period+cache), w.rest(ctx), w.killServer(ctx, both...)); err != nil {
+	if err := errors.Join(w.again(ctx, op), w.pause(ctx, period+cache), w.rest(ctx), w.killServer(ctx, both...), w.none()); err != nil {
 		return err
-	}
-	if startAgain {
-		if err := w.none(); err != nil {
-			return err
-		}
 	}
 	w.judge.Say("  the snapshot of %s ago is restored", w.clock.Since(taken).Round(time.Second))
 	w.judge.Restored(taken)
-	if err := errors.Join(os.RemoveAll(data), os.Rename(snapshot, data), w.startServer(ctx, both...)); err != nil {
+	if err := errors.Join(os.RemoveAll(data), os.Rename(snapshot, data), w.startServer(ctx, both...), w.alone(ctx)); err != nil {
 		return err
-	}
-	if startAgain {
-		if err := w.replicas[0].start(ctx); err != nil {
-			return err
-		}
 	}
 	back := w.clock.Now()
 	if err := w.again(ctx, op); err != nil {
