@@ -91,9 +91,11 @@ func (c *cluster) installed(t *testing.T, named ...string) {
 // ready.
 func (c *cluster) awaitAdmission(t *testing.T, named ...string) {
 	t.Helper()
-	namespace := append(named, metav1.NamespaceDefault)[0]
+	key := newKey(append(named, metav1.NamespaceDefault)[0], "asked", "https://asked.example.com")
+	key.Spec.Rotation = v1alpha1.RotationSpec{Period: seconds(30 * 24 * time.Hour)} // Others are too short for an install as it is for users.
+	key.Spec.Tokens = v1alpha1.TokensSpec{}
 	eventually(t, "the API server reaches admission", func() error {
-		return c.Create(t.Context(), newKey(namespace, "asked", "https://asked.example.com"), client.DryRunAll)
+		return c.Create(t.Context(), key.DeepCopy(), client.DryRunAll)
 	})
 }
 
