@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,8 +139,20 @@ func playAll(ctx context.Context, o options, heed func(simulation.Outcome) (enou
 func playSeeds(ctx context.Context, o options) error {
 	started := time.Now()
 	total, broken := simulation.Count{}, 0
+	open, err := openSeeds()
+	if err != nil {
+		return err
+	}
 	playAll(ctx, o, func(out simulation.Outcome) bool {
 		total.Add(out.Count)
+		if sentence, known := open[out.Plan.Seed]; known {
+			if len(out.Violations) == 0 {
+				sentence += " It breaks nothing any more: take it from the list."
+				broken++
+			}
+			fmt.Printf("seed %d is open: %s\n", out.Plan.Seed, sentence)
+			return false
+		}
 		if total.Worlds%250 == 0 {
 			fmt.Printf("%d of %d worlds, %s\n", total.Worlds, o.seeds, time.Since(started).Round(time.Second))
 		}
@@ -163,10 +177,33 @@ func playSeeds(ctx context.Context, o options) error {
 	}
 }
 
+// openSeeds are the sentences of testdata/open.txt by their seeds.
+func openSeeds() (map[uint64]string, error) {
+	text, err := os.ReadFile("test/simulation/testdata/open.txt")
+	if err != nil {
+		return nil, fmt.Errorf("read open seeds: %w", err)
+	}
+	open := map[uint64]string{}
+	for line := range strings.Lines(string(text)) {
+		number, sentence, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if seed, err := strconv.ParseUint(number, 10, 64); err == nil {
+			open[seed] = sentence
+		}
+	}
+	return open, nil
+}
+
 // findFirst tells which invariant is broken first.
 func findFirst(ctx context.Context, o options) error {
 	var found finding
+	open, err := openSeeds()
+	if err != nil {
+		return err
+	}
 	playAll(ctx, o, func(out simulation.Outcome) bool {
+		if _, known := open[out.Plan.Seed]; known {
+			return false // It breaks something without being broken.
+		}
 		if needed := out.Plan.Seed - o.seed + 1; len(out.Violations) > 0 && (found.Seeds == 0 || needed < found.Seeds) {
 			found = finding{out.Violations[0].Invariant, needed}
 		}
