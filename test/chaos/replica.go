@@ -87,6 +87,18 @@ func (r *replica) start(ctx context.Context, flags ...string) error {
 	program := r.program
 	program.LogFile = filepath.Join(folder, "log", fmt.Sprintf("%s-%03d.log", r.name, r.lives))
 	program.Args = slices.Concat(program.Args, flags)
+	if err := r.launch(ctx, program); err != nil {
+		return err
+	}
+	return r.world.eventually(ctx, r.name+" is ready", func(ctx context.Context) error {
+		if r.ended() { // As where it begins before the API server serves all that it asks for. A kubelet starts it again.
+			return errors.Join(fmt.Errorf("%s has ended: its log tells why", r.name), r.launch(ctx, program))
+		}
+		return r.ready(ctx)
+	})
+}
+
+func (r *replica) launch(ctx context.Context, program process.Program) error {
 	daemon, err := process.Start(ctx, program)
 	if err != nil {
 		return err
@@ -96,12 +108,7 @@ func (r *replica) start(ctx context.Context, flags ...string) error {
 		return err
 	}
 	r.exited, r.pid = daemon.Exited(), identity.PID
-	return r.world.eventually(ctx, r.name+" is ready", func(ctx context.Context) error {
-		if r.ended() {
-			return fmt.Errorf("%s has ended: %s", r.name, daemon.Status())
-		}
-		return r.ready(ctx)
-	})
+	return nil
 }
 
 // ready asks the replica's own readiness check.
