@@ -33,11 +33,11 @@ type publication struct {
 func (d *Directory) publish(ctx context.Context, key *v1alpha1.SigningKey, believed jose.KeySet) (publication, error) {
 	ring, err := d.rings.Ring(ctx, key)
 	switch {
-	case err == nil && ring.Ring().Generation >= key.Status.RingGeneration:
+	case err == nil:
 		whole := ring.Public()
 		keys := only(whole, func(id string) bool { return !spec.IsRevoked(key, id) })
 		return publication{keys: keys, believed: whole, ring: ring.Ring(), settled: keys.Len() == whole.Len()}, nil
-	case err != nil && !errors.Is(err, ringstore.ErrNoRing):
+	case !errors.Is(err, ringstore.ErrNoRing):
 		return publication{}, fmt.Errorf("read ring: %w", err)
 	}
 	copied, err := d.copied(ctx, key)

@@ -155,13 +155,4 @@ func parsePath(at *url.URL, prefix string) (types.NamespacedName, Endpoint, bool
 }
 
 // isLabel says whether something can be the name of a namespace or a SigningKey, which are DNS labels (RFC 1123).
-func isLabel(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		isAlphanumeric := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
-		if !isAlphanumeric && (c != '-' || i == 0 || i == len(name)-1) {
-			return false
-		}
-	}
-	return name != "" && len(name) <= validation.DNS1123LabelMaxLength
-}
+func isLabel(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
