@@ -14,7 +14,11 @@ import (
 	"github.com/keyturn/keyturn/hack/local/process"
 )
 
-const yardstickProgram = ".cache/bin/yardstick"
+const (
+	yardstickProgram = ".cache/bin/yardstick"
+	// yardstickFolder has what it needs while it runs.
+	yardstickFolder = ".run/yardstick"
+)
 
 // yardstick is the server that the operator's is compared with, as a process of its own.
 type yardstick struct {
@@ -30,11 +34,11 @@ func (w *World) startYardstick(ctx context.Context, set []byte) (*yardstick, err
 	if err := built.Run(ctx, w.out); err != nil {
 		return nil, fmt.Errorf("build yardstick: %w", err)
 	}
-	folder := filepath.Join(".run", "yardstick")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	logs := filepath.Join(".run", "log")
+	if err := errors.Join(os.MkdirAll(yardstickFolder, 0o700), os.MkdirAll(logs, 0o700)); err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	jwks := filepath.Join(folder, "jwks.json")
+	jwks := filepath.Join(yardstickFolder, "jwks.json")
 	if err := os.WriteFile(jwks, set, 0o600); err != nil {
 		return nil, fmt.Errorf("write JWK Set: %w", err)
 	}
@@ -44,7 +48,7 @@ func (w *World) startYardstick(ctx context.Context, set []byte) (*yardstick, err
 	}
 	program := process.Program{
 		Name: "yardstick", Path: yardstickProgram, Args: []string{"-address=" + address, "-jwks=" + jwks},
-		LogFile: filepath.Join(folder, "log"), IdentityFile: filepath.Join(folder, "process"),
+		LogFile: filepath.Join(logs, "yardstick.log"), IdentityFile: filepath.Join(yardstickFolder, "process"),
 	}
 	if _, err := process.Start(ctx, program); err != nil {
 		return nil, fmt.Errorf("start yardstick: %w", err)
@@ -53,7 +57,7 @@ func (w *World) startYardstick(ctx context.Context, set []byte) (*yardstick, err
 	if y.identity, err = process.ReadFile(program.IdentityFile); err != nil {
 		return nil, err
 	}
-	return y, errors.Join(y.await(ctx))
+	return y, y.await(ctx)
 }
 
 func (y *yardstick) await(ctx context.Context) error {
@@ -68,7 +72,7 @@ func (y *yardstick) await(ctx context.Context) error {
 }
 
 func (y *yardstick) stop(ctx context.Context) error {
-	return process.Stop(context.WithoutCancel(ctx), y.identity, operatorPatience)
+	return errors.Join(process.Stop(context.WithoutCancel(ctx), y.identity, operatorPatience), os.RemoveAll(yardstickFolder))
 }
 
 // load is a load for it.
